@@ -1,0 +1,143 @@
+/**
+ * Time and chance. This is the only file that touches Date, timers and Math.random; everything else
+ * receives a Clock and a Random, so that a simulation can own both.
+ */
+
+export interface Clock {
+  /** Milliseconds since the epoch. */
+  now(): number
+  /** Resolves after `ms`. Rejects with the signal's reason when it is aborted. */
+  sleep(ms: number, signal?: AbortSignal): Promise<void>
+  /** Calls `fn` every `ms` until the returned function is called. Never keeps the process alive. */
+  every(ms: number, fn: () => void): () => void
+}
+
+/** A source of numbers in [0, 1). */
+export type Random = () => number
+
+export const systemClock: Clock = {
+  now: () => Date.now(),
+  sleep: (ms, signal) =>
+    new Promise((resolve, reject) => {
+      if (signal?.aborted) return reject(signal.reason)
+      const onAbort = () => {
+        clearTimeout(timer)
+        reject(signal!.reason)
+      }
+      const timer = setTimeout(() => {
+        signal?.removeEventListener('abort', onAbort)
+        resolve()
+      }, ms)
+      signal?.addEventListener('abort', onAbort, { once: true })
+    }),
+  every: (ms, fn) => {
+    const timer = setInterval(fn, ms)
+    timer.unref()
+    return () => clearInterval(timer)
+  },
+}
+
+export const systemRandom: Random = Math.random
+
+/** A deterministic Random (mulberry32, T. Ettinger): the same seed gives the same sequence everywhere. */
+export function seededRandom(seed: number): Random {
+  let state = seed >>> 0
+  return () => {
+    state = (state + 0x6d2b79f5) | 0
+    let t = Math.imul(state ^ (state >>> 15), 1 | state)
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
+    return ((t ^ (t >>> 14)) >>> 0) / 4294967296
+  }
+}
+
+interface Timer {
+  at: number
+  order: number
+  fire: () => void
+}
+
+/** A clock that stands still until told otherwise: for tests, and for replaying logs in compressed time. */
+export class ManualClock implements Clock {
+  #now: number
+  #order = 0
+  readonly #timers = new Set<Timer>()
+
+  constructor(start = 0) {
+    this.#now = start
+  }
+
+  now(): number {
+    return this.#now
+  }
+
+  sleep(ms: number, signal?: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      if (signal?.aborted) return reject(signal.reason)
+      const onAbort = () => {
+        this.#timers.delete(timer)
+        reject(signal!.reason)
+      }
+      const timer: Timer = {
+        at: this.#now + Math.max(0, ms),
+        order: this.#order++,
+        fire: () => {
+          signal?.removeEventListener('abort', onAbort)
+          resolve()
+        },
+      }
+      this.#timers.add(timer)
+      signal?.addEventListener('abort', onAbort, { once: true })
+    })
+  }
+
+  every(ms: number, fn: () => void): () => void {
+    let timer: Timer
+    const arm = (at: number) => {
+      timer = {
+        at,
+        order: this.#order++,
+        fire: () => {
+          arm(at + ms)
+          fn()
+        },
+      }
+      this.#timers.add(timer)
+    }
+    arm(this.#now + ms)
+    return () => this.#timers.delete(timer)
+  }
+
+  /** The time at which the next sleeper wakes, or Infinity. */
+  get nextAt(): number {
+    let at = Number.POSITIVE_INFINITY
+    for (const timer of this.#timers) at = Math.min(at, timer.at)
+    return at
+  }
+
+  /** Moves time on by `ms`, waking sleepers in order, and lets what they started run between two of them. */
+  async advance(ms: number): Promise<void> {
+    const until = this.#now + ms
+    for (;;) {
+      let next: Timer | undefined
+      for (const timer of this.#timers)
+        if (
+          timer.at <= until &&
+          (!next || timer.at < next.at || (timer.at === next.at && timer.order < next.order))
+        )
+          next = timer
+      if (!next) break
+      this.#timers.delete(next)
+      this.#now = Math.max(this.#now, next.at)
+      next.fire()
+      // A macrotask: every promise that the sleeper settled has run its course when it ends.
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+    this.#now = until
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+
+  /** Sets the time without waking anyone, also backwards: a clock that jumps. */
+  jump(to: number): void {
+    this.#now = to
+  }
+}

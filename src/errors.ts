@@ -1,0 +1,96 @@
+/**
+ * The closed list of codes. A code is stable: it is never renamed and never changes its meaning.
+ * docs/errors.md gives each one its cure; a test compares the two lists.
+ */
+export const ErrorCode = {
+  /** An argument is malformed; the message names the field and the cure. Nothing was changed. */
+  INVALID_ARGUMENT: 'INVALID_ARGUMENT',
+  /** A key that cannot be stored: empty, too long, a lone surrogate, a reserved name. */
+  INVALID_KEY: 'INVALID_KEY',
+  /** A value that cannot be stored: too large, or not encodable by the codec. */
+  INVALID_VALUE: 'INVALID_VALUE',
+  /** The map or call names a shard that the topology does not know. */
+  UNKNOWN_SHARD: 'UNKNOWN_SHARD',
+  /** The map names something that is not a segment of this topology. */
+  UNKNOWN_SEGMENT: 'UNKNOWN_SEGMENT',
+  /** The bucket count, seed or shard set given at open differs from the topology's. */
+  TOPOLOGY_MISMATCH: 'TOPOLOGY_MISMATCH',
+  /** A store holds the data of another shard or of another topology. */
+  SHARD_MISMATCH: 'SHARD_MISMATCH',
+  /** The document in the topology store cannot be read: cut, altered, or of a newer version. */
+  TOPOLOGY_CORRUPT: 'TOPOLOGY_CORRUPT',
+  /** The topology store did not answer. Reads and writes go on with the map that is known. */
+  TOPOLOGY_UNAVAILABLE: 'TOPOLOGY_UNAVAILABLE',
+  /** The shard did not answer and the operation certainly had no effect. */
+  SHARD_UNAVAILABLE: 'SHARD_UNAVAILABLE',
+  /** The shard has no room left; the operation had no effect. */
+  SHARD_FULL: 'SHARD_FULL',
+  /** The connection was lost after a write was sent; it may or may not have been applied. */
+  OUTCOME_UNKNOWN: 'OUTCOME_UNKNOWN',
+  /** No shard admitted to own the segment within the allowed number of tries. */
+  TOO_MANY_REFUSALS: 'TOO_MANY_REFUSALS',
+  /** `ifVersion` did not match, or `update` lost every race it was allowed. */
+  VERSION_CONFLICT: 'VERSION_CONFLICT',
+  /** Two shards contradict each other in a way the protocol excludes. All data is kept. */
+  FENCE_CONFLICT: 'FENCE_CONFLICT',
+  /** The two copies of a segment differed twice; the move was undone. */
+  VERIFY_FAILED: 'VERIFY_FAILED',
+  /** Another process carries out a plan and holds the lease. */
+  LEASE_HELD: 'LEASE_HELD',
+  /** The resharding was cancelled before its cutover. */
+  CANCELLED: 'CANCELLED',
+  /** The store does not support what was asked of it. */
+  NOT_SUPPORTED: 'NOT_SUPPORTED',
+  /** A snapshot that cannot be read: cut, altered, or of a newer version. */
+  SNAPSHOT_CORRUPT: 'SNAPSHOT_CORRUPT',
+  /** The router, store, predictor or rebalancer was closed. */
+  CLOSED: 'CLOSED',
+} as const
+
+export type ErrorCode = (typeof ErrorCode)[keyof typeof ErrorCode]
+
+export interface ErrorDetails {
+  /** The argument, option or column that is at fault, as a path: `options.shards`, `entries[3].timestamp`. */
+  field?: string
+  /** The shard that is concerned. */
+  shard?: string
+  cause?: unknown
+}
+
+/** The one error class of Foreshard. `code` is stable, `message` is for people. */
+export class ForeshardError extends Error {
+  readonly code: ErrorCode
+  readonly field?: string
+  readonly shard?: string
+
+  constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
+    super(message, details.cause === undefined ? undefined : { cause: details.cause })
+    this.name = 'ForeshardError'
+    this.code = code
+    if (details.field !== undefined) this.field = details.field
+    if (details.shard !== undefined) this.shard = details.shard
+  }
+
+  /** Whether the same call may succeed later without any change by the caller. */
+  get retryable(): boolean {
+    return RETRYABLE.has(this.code)
+  }
+}
+
+const RETRYABLE: ReadonlySet<ErrorCode> = new Set([
+  ErrorCode.SHARD_UNAVAILABLE,
+  ErrorCode.SHARD_FULL,
+  ErrorCode.TOPOLOGY_UNAVAILABLE,
+  ErrorCode.TOO_MANY_REFUSALS,
+  ErrorCode.VERSION_CONFLICT,
+  ErrorCode.LEASE_HELD,
+])
+
+/** Shorthand for the most common error: a malformed argument. */
+export function invalid(field: string, message: string): ForeshardError {
+  return new ForeshardError(ErrorCode.INVALID_ARGUMENT, `${field}: ${message}`, { field })
+}
+
+export function isForeshardError(error: unknown, code?: ErrorCode): error is ForeshardError {
+  return error instanceof ForeshardError && (code === undefined || error.code === code)
+}

@@ -1,0 +1,18 @@
+import { defineConfig } from 'tsup'
+
+export default defineConfig({
+  entry: {
+    index: 'src/index.ts',
+    lmdb: 'src/backends/lmdb/index.ts',
+    testing: 'src/testing/index.ts',
+    cli: 'src/cli/main.ts',
+  },
+  format: ['esm'],
+  target: 'node20',
+  // One copy of every shared module, so that `instanceof ForeshardError` holds across subpaths.
+  splitting: true,
+  dts: { entry: { index: 'src/index.ts', lmdb: 'src/backends/lmdb/index.ts', testing: 'src/testing/index.ts' } },
+  clean: true,
+  sourcemap: true,
+  treeshake: true,
+})
