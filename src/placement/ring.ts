@@ -1,0 +1,195 @@
+import { invalid } from '../errors'
+import { mix, murmur3 } from './hash'
+import { DEFAULT_BUCKETS, MAX_BUCKETS, type ShardId } from './segment'
+
+export interface ShardWeight {
+  id: ShardId
+  /** Share of the buckets relative to the others'; default 1. */
+  weight?: number
+}
+
+export interface HashRingOptions {
+  buckets?: number
+  /** Virtual points a shard has on the circle. */
+  points?: number
+}
+
+/**
+ * A consistent-hashing ring with bounded loads (Karger et al. 1997; Mirrokni, Thorup, Zadimoghaddam 2018) over
+ * buckets instead of keys. Shards join one after the other; the newcomer takes the buckets that lie nearest before
+ * its points, from shards that hold more than their share, until it has its own. So every shard holds its share to
+ * within one bucket, 1/(n+1) of the buckets move when a shard joins, and none moves between the old ones.
+ *
+ * Shards given together join in natural order of their names (s2 before s10), so the same set gives the same
+ * assignment in every process.
+ */
+export class HashRing {
+  readonly buckets: number
+  readonly #points: number
+  readonly #shards: Required<ShardWeight>[] = []
+  /** bucket -> index into #shards; -1 before the first shard joins. */
+  readonly #owner: Int32Array
+
+  constructor(shards: readonly (ShardId | ShardWeight)[] = [], options: HashRingOptions = {}) {
+    this.buckets = checkBuckets(options.buckets)
+    this.#points = options.points ?? 64
+    if (!Number.isInteger(this.#points) || this.#points < 1)
+      throw invalid('points', 'must be a positive integer')
+    this.#owner = new Int32Array(this.buckets).fill(-1)
+    for (const shard of checkShards(shards).sort((a, b) => naturalOrder(a.id, b.id))) this.#join(shard)
+  }
+
+  /** The shards in the order in which they joined. */
+  get shards(): readonly Readonly<Required<ShardWeight>>[] {
+    return this.#shards
+  }
+
+  /** Lets a shard join, and returns the buckets that it took. */
+  add(id: ShardId, weight = 1): number[] {
+    const [shard] = checkShards([{ id, weight }])
+    if (this.#shards.some((other) => other.id === id))
+      throw invalid('id', `shard ${id} is on the ring already`)
+    return this.#join(shard!)
+  }
+
+  /** The shard of a bucket. */
+  shardOfBucket(bucketId: number): ShardId {
+    const owner = this.#owner[bucketId]
+    if (owner === undefined) throw invalid('bucketId', `must be an integer from 0 to ${this.buckets - 1}`)
+    if (owner < 0) throw invalid('shards', 'the ring has no shards; add one')
+    return this.#shards[owner]!.id
+  }
+
+  /** The shard of a tag: murmur3(tag) mod buckets, then the bucket's shard. */
+  shardOf(tag: string): ShardId {
+    return this.shardOfBucket(murmur3(tag) % this.buckets)
+  }
+
+  /** The shard of every bucket, as indices into `shards`. A copy. */
+  assignment(): Int32Array {
+    return this.#owner.slice()
+  }
+
+  #join(shard: Required<ShardWeight>): number[] {
+    const joined = this.#shards.push(shard) - 1
+    if (joined === 0) {
+      this.#owner.fill(0)
+      return Array.from(this.#owner, (_, bucket) => bucket)
+    }
+    const donors = takeFrom(this.#owner, this.#shards, joined)
+    const taken: number[] = []
+    for (const bucket of this.#byDistance(shard.id)) {
+      const from = this.#owner[bucket]!
+      if (!donors[from]) continue
+      donors[from]!--
+      this.#owner[bucket] = joined
+      taken.push(bucket)
+    }
+    return taken
+  }
+
+  /** All buckets, the one that lies nearest before a point of the shard first; ties by number. */
+  #byDistance(id: ShardId): Uint32Array {
+    const base = murmur3(id)
+    const points = Uint32Array.from({ length: this.#points }, (_, i) => mix(base, i)).sort()
+    // Sorted as floats distance · buckets + bucket: exact below 2^53, and typed arrays sort natively.
+    const order = new Float64Array(this.buckets)
+    for (let bucket = 0; bucket < this.buckets; bucket++) {
+      const at = bucketPoint(bucket)
+      const next = points[lowerBound(points, at)] ?? points[0]!
+      order[bucket] = ((next - at) >>> 0) * this.buckets + bucket
+    }
+    return Uint32Array.from(order.sort(), (value) => value % this.buckets)
+  }
+}
+
+/** Where a bucket lies on the circle: the same for every ring, whatever its shards. */
+function bucketPoint(bucket: number): number {
+  return mix(0x5f0e, bucket)
+}
+
+function lowerBound(sorted: Uint32Array, value: number): number {
+  let low = 0
+  let high = sorted.length
+  while (low < high) {
+    const middle = (low + high) >>> 1
+    if (sorted[middle]! < value) low = middle + 1
+    else high = middle
+  }
+  return low
+}
+
+/**
+ * How many buckets the last of `shards` takes from each of the others: as many as its share of the weights, one by
+ * one from whoever then has most for its weight. Never more than its share to within one bucket.
+ */
+export function takeFrom(
+  owner: Int32Array,
+  shards: readonly Required<ShardWeight>[],
+  joined: number,
+): number[] {
+  const held = new Array<number>(shards.length).fill(0)
+  for (const index of owner) if (index >= 0) held[index]!++
+  const total = shards.reduce((sum, shard) => sum + shard.weight, 0)
+  const wanted = Math.round((owner.length * shards[joined]!.weight) / total) - held[joined]!
+  const ideal = shards.map((shard) => (owner.length * shard.weight) / total)
+  const takes = held.map((count, i) => (i === joined ? 0 : Math.max(0, Math.floor(count - ideal[i]!))))
+  let sum = takes.reduce((a, b) => a + b, 0)
+  const surplus = (i: number) => (held[i]! - takes[i]!) / shards[i]!.weight
+  const others = shards.map((_, i) => i).filter((i) => i !== joined)
+  while (sum < wanted) {
+    const most = others.reduce((a, b) => (surplus(b) > surplus(a) ? b : a))
+    takes[most]!++
+    sum++
+  }
+  while (sum > wanted) {
+    const least = others.filter((i) => takes[i]! > 0).reduce((a, b) => (surplus(b) < surplus(a) ? b : a))
+    takes[least]!--
+    sum--
+  }
+  return takes
+}
+
+/** Numbers inside names compare as numbers; ties by code unit. Independent of the locale. */
+export function naturalOrder(a: string, b: string): number {
+  const x = a.match(/\d+|\D+/g) ?? []
+  const y = b.match(/\d+|\D+/g) ?? []
+  for (let i = 0; i < Math.min(x.length, y.length); i++) {
+    const numeric = /^\d/.test(x[i]!) && /^\d/.test(y[i]!)
+    const difference = numeric ? Number(x[i]) - Number(y[i]) : 0
+    if (difference) return difference
+    if (!numeric && x[i] !== y[i]) return x[i]! < y[i]! ? -1 : 1
+  }
+  return x.length - y.length || (a < b ? -1 : a > b ? 1 : 0)
+}
+
+export function checkBuckets(buckets: number = DEFAULT_BUCKETS): number {
+  if (!Number.isInteger(buckets) || buckets < 1 || buckets > MAX_BUCKETS)
+    throw invalid('buckets', `must be an integer from 1 to ${MAX_BUCKETS}, not ${buckets}`)
+  return buckets
+}
+
+/** Refuses names that no topology could hold, and weights that share nothing out. */
+export function checkShards(
+  shards: readonly (ShardId | ShardWeight)[],
+  field = 'shards',
+): Required<ShardWeight>[] {
+  if (!Array.isArray(shards)) throw invalid(field, 'must be an array of shard ids or { id, weight }')
+  const seen = new Set<string>()
+  return shards.map((given, i) => {
+    const { id, weight = 1 } = typeof given === 'string' ? { id: given } : (given ?? {})
+    if (typeof id !== 'string' || !/^[A-Za-z0-9][A-Za-z0-9_.:-]{0,63}$/.test(id) || id === '__proto__')
+      throw invalid(
+        `${field}[${i}]`,
+        `${JSON.stringify(id)} is no shard id; use up to 64 letters, digits, "-", "_", "." or ":", a letter or digit first`,
+      )
+    if (seen.has(id)) throw invalid(`${field}[${i}]`, `shard ${id} is there twice; ids are unique`)
+    seen.add(id)
+    if (!Number.isFinite(weight) || weight <= 0)
+      throw invalid(
+        `${field}[${i}].weight`,
+        `must be a positive number, not ${weight}; drain a shard to empty it`,
+      )
+    return { id, weight }
+  })
+}

@@ -1,0 +1,172 @@
+import { invalid } from '../errors'
+
+export interface Entity {
+  name: string
+  /** The pattern of its keys: `cart:{userId}:{item}`. Fields match any run of characters up to the next literal. */
+  key: string
+  /** The field whose value decides where a key lives. Without it, and without a relationship, the whole key does. */
+  tag?: string
+}
+export interface SchemaInfo {
+  entities: Entity[]
+}
+/** `{ from: 'cart', to: 'user', on: 'userId' }`: a cart lives where the user named by its userId lives. */
+export type DataRelationships = { from: string; to: string; on: string }[]
+
+export type TagRule = (key: string) => string
+
+/**
+ * The text between the first `{` and the first `}` after it, exactly Redis Cluster's rule: `{}` is no tag, and
+ * nothing after the first `{` is looked at a second time. Undefined without a tag.
+ */
+export function hashTag(key: string): string | undefined {
+  const open = key.indexOf('{')
+  if (open < 0) return undefined
+  const close = key.indexOf('}', open + 1)
+  return close > open + 1 ? key.slice(open + 1, close) : undefined
+}
+
+/** The rule without a schema: the hash tag, or else the whole key. */
+export const plainTag: TagRule = (key) => hashTag(key) ?? key
+
+/**
+ * The rule of a schema. A hash tag in the key wins; then the first entity whose pattern fits gives the tag
+ * `name:value` of the entity that it follows; any other key is its own tag.
+ *
+ * Whom an entity follows: the target of its relationship, and of that one's, to the root. Without a relationship
+ * its tag field still means another entity if that field is the whole identity of exactly one
+ * (`cart:{userId}:{item}` tagged by userId follows `user:{userId}`). A relationship on a field that is not part of
+ * the key cannot place a key; it still tells the predictor what belongs together.
+ */
+export function compileTagRule(schema?: SchemaInfo, relationships: DataRelationships = []): TagRule {
+  const entities = checkSchema(schema, relationships)
+  if (entities.length === 0) return plainTag
+  const patterns = entities.map((entity) => new Pattern(entity, rootOf(entity, entities, relationships)))
+  return (key) => {
+    const tag = hashTag(key)
+    if (tag !== undefined) return tag
+    for (const pattern of patterns) {
+      const found = pattern.tag(key)
+      if (found !== undefined) return found
+    }
+    return key
+  }
+}
+
+interface Root {
+  name: string
+  /** The field of the following entity's own key that holds the root's identity. */
+  field: string
+}
+
+/** Where the entity's keys live, undefined where each key stands for itself. */
+function rootOf(entity: Entity, entities: Entity[], relationships: DataRelationships): Root | undefined {
+  const first = followed(entity, entities, relationships)
+  if (!first) return undefined
+  let name = first.to
+  for (const seen = new Set([entity.name]); !seen.has(name); ) {
+    seen.add(name)
+    const at = entities.find((other) => other.name === name)!
+    const next = followed(at, entities, relationships)
+    // The value at hand identifies `at`; it leads on only where `at` is itself named by the field it follows.
+    if (next && isIdentity(at, next.on)) name = next.to
+  }
+  return { name, field: first.on }
+}
+
+/** The one relationship that places the entity: by its tag field, or else the first whose field is in the key. */
+function followed(entity: Entity, entities: Entity[], relationships: DataRelationships) {
+  const fields = entity.tag === undefined ? fieldsOf(entity.key) : [entity.tag]
+  const stated = relationships.find(
+    (r) =>
+      r.from === entity.name &&
+      r.to !== entity.name &&
+      fields.includes(r.on) &&
+      fieldsOf(entity.key).includes(r.on),
+  )
+  if (stated || entity.tag === undefined) return stated
+  const owners = entities.filter((other) => isIdentity(other, entity.tag!))
+  return { from: entity.name, to: owners.length === 1 ? owners[0]!.name : entity.name, on: entity.tag }
+}
+
+/** Whether the entity's key consists of that one field, so that the field names the entity. */
+function isIdentity(entity: Entity, field: string): boolean {
+  const fields = fieldsOf(entity.key)
+  return fields.length === 1 && fields[0] === field
+}
+
+function fieldsOf(pattern: string): string[] {
+  return [...pattern.matchAll(/\{([^{}]*)\}/g)].map((match) => match[1]!)
+}
+
+class Pattern {
+  readonly #literals: string[]
+  readonly #at: number
+  readonly #prefix: string
+
+  constructor(
+    entity: Entity,
+    readonly root: Root | undefined,
+  ) {
+    this.#literals = entity.key.split(/\{[^{}]*\}/)
+    this.#at = root ? fieldsOf(entity.key).indexOf(root.field) : -1
+    this.#prefix = root ? `${root.name}:` : ''
+  }
+
+  /** The tag of a key that fits, undefined for one that does not. */
+  tag(key: string): string | undefined {
+    const literals = this.#literals
+    if (!key.startsWith(literals[0]!)) return undefined
+    let from = literals[0]!.length
+    let value = ''
+    for (let i = 1; i < literals.length; i++) {
+      const literal = literals[i]!
+      const last = i === literals.length - 1
+      // The last field runs to the end; a closing literal is looked for from there.
+      const to = last ? key.length - literal.length : key.indexOf(literal, from + 1)
+      if (to <= from || (last && !key.endsWith(literal))) return undefined
+      if (i - 1 === this.#at) value = key.slice(from, to)
+      from = to + literal.length
+    }
+    if (from !== key.length) return undefined
+    return this.root ? this.#prefix + value : key
+  }
+}
+
+function checkSchema(schema: SchemaInfo | undefined, relationships: DataRelationships): Entity[] {
+  if (schema === undefined) {
+    if (relationships.length)
+      throw invalid('relationships', 'need a schema that names the entities they join')
+    return []
+  }
+  if (!Array.isArray(schema?.entities))
+    throw invalid('schema.entities', 'must be an array of { name, key, tag? }')
+  const names = new Set<string>()
+  schema.entities.forEach((entity, i) => {
+    const field = `schema.entities[${i}]`
+    if (typeof entity?.name !== 'string' || entity.name === '')
+      throw invalid(`${field}.name`, 'must be a non-empty string')
+    if (names.has(entity.name))
+      throw invalid(`${field}.name`, `${entity.name} is there twice; names are unique`)
+    names.add(entity.name)
+    if (typeof entity.key !== 'string')
+      throw invalid(`${field}.key`, "must be a pattern such as 'cart:{userId}:{item}'")
+    const fields = fieldsOf(entity.key)
+    if (fields.length === 0) throw invalid(`${field}.key`, `${entity.key} names no {field}`)
+    if (fields.some((name) => name === '') || new Set(fields).size !== fields.length)
+      throw invalid(`${field}.key`, `${entity.key} has an empty or repeated field; name each field once`)
+    if (/\}\{/.test(entity.key))
+      throw invalid(`${field}.key`, `${entity.key}: two fields need a literal between them`)
+    if (entity.tag !== undefined && !fields.includes(entity.tag))
+      throw invalid(`${field}.tag`, `${entity.tag} is not a field of ${entity.key}`)
+  })
+  if (!Array.isArray(relationships)) throw invalid('relationships', 'must be an array of { from, to, on }')
+  relationships.forEach((relationship, i) => {
+    for (const end of ['from', 'to'] as const)
+      if (!names.has(relationship?.[end]))
+        throw invalid(`relationships[${i}].${end}`, `${relationship?.[end]} is not an entity of the schema`)
+    if (typeof relationship.on !== 'string')
+      throw invalid(`relationships[${i}].on`, 'must be the name of a field')
+  })
+  return schema.entities
+}

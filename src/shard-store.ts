@@ -1,0 +1,189 @@
+import type { Clock } from './clock'
+import type { FenceCommand, FenceRecord, Proof } from './placement/fence'
+import type { SegmentId, ShardId } from './placement/segment'
+
+/**
+ * CONTRACT: what a shard must be able to do. Every method is one atomic step of the shard (each call of `execute`
+ * one of its own): the fence is read, judged by placement/fence.ts, and the data changed, or nothing happens.
+ * A refusal is an answer, never an error. An error with code SHARD_UNAVAILABLE or SHARD_FULL means that nothing
+ * happened; any other error of a write means that its outcome is unknown. testShardStore checks all of it.
+ */
+export interface ShardStore {
+  readonly supports: ShardSupports
+  /** Binds the store to a shard of a topology; repeated by every router. A store of another shard refuses. */
+  open(binding: ShardBinding): Promise<{ incarnation: string }>
+  /** Client operations, answered in their order. */
+  execute(calls: readonly Call[]): Promise<Answer[]>
+  /** One step of the fence table on one segment. 'sweep', 'purge' and 'ingest' go through the methods below. */
+  step(at: SegmentAt, command: FenceCommand): Promise<StepAnswer>
+  /** `found` for many buckets at once; those with a history are left alone. */
+  found(buckets: readonly number[]): Promise<void>
+  /** The fences of these segments; of all that have one here, where none are named. */
+  fences(segments?: readonly SegmentAt[]): Promise<FenceListing[]>
+  /** A page of a segment's live entries, with values or with digests only. */
+  scan(request: ScanRequest): Promise<Page>
+  /** The oldest changes with seq > after, in the order of seq, each with its entry as it is now (absent: deleted). */
+  changes(request: ChangesRequest): Promise<Changes>
+  /** Applies batch i of an import; answers a repeated one without applying it. */
+  ingest(request: IngestRequest): Promise<StepAnswer>
+  /** Deletes up to `limit` keys that a sweep or purge may delete; `done` when none are left. */
+  erase(request: EraseRequest): Promise<EraseAnswer>
+  /** Live keys and bytes of values on the whole shard; an estimate where that is cheaper. */
+  size(): Promise<{ keys: number; bytes: number }>
+  close(): Promise<void>
+}
+
+export interface ShardSupports {
+  /** Fence check and operation are one atomic step. Without it, one process only. */
+  readonly atomicExecute: boolean
+  /** What `version` is: the seq of the key's last write, or derived from the value. */
+  readonly versions: 'sequence' | 'value'
+  readonly ttl: boolean
+  /** Survives a restart. */
+  readonly durable: boolean
+  /** Several processes may open the same shard. */
+  readonly multiProcess: boolean
+  readonly maxKeyBytes: number
+  readonly maxValueBytes: number
+  /** Keys may hold U+0000. */
+  readonly nulInKeys: boolean
+}
+
+export interface ShardBinding {
+  readonly topologyId: string
+  readonly shard: ShardId
+  readonly buckets: number
+  /** For a store without a clock of its own. */
+  readonly clock: Clock
+}
+
+export interface SegmentAt {
+  readonly segment: SegmentId
+  readonly bucketId: number
+}
+
+/** Equal versions of a key mean that no write came between. 0 stands for an absent key. */
+export type Version = number
+
+export type Operation =
+  | { readonly kind: 'get' | 'has' }
+  | {
+      readonly kind: 'set'
+      readonly value: Uint8Array
+      /** Absolute, ms since the epoch; 0: never. */
+      readonly expiresAt: number
+      /** Only if this is the key's version; 0: only if the key is absent. */
+      readonly ifVersion?: Version
+    }
+  | { readonly kind: 'delete'; readonly ifVersion?: Version }
+
+/** One client operation: it names the segment and epoch that the caller believes in. */
+export interface Call extends SegmentAt {
+  readonly epoch: number
+  readonly key: string
+  readonly tag: string
+  readonly operation: Operation
+  /** Carried after a 'moved' refusal: activates the import it fits before anything else. */
+  readonly proof?: Proof
+}
+
+export type Answer = Done | Refusal
+
+export interface Done {
+  readonly ok: true
+  /** Of a get: the value, undefined for an absent key. */
+  readonly value?: Uint8Array
+  /** The key's version after the operation; 0 when absent. */
+  readonly version: Version
+  /** The segment's sequence number after the operation. */
+  readonly seq: number
+  /** Of a write: false when `ifVersion` did not match, or there was nothing to delete. Of a read: the key is there. */
+  readonly applied: boolean
+}
+
+/** 'Not mine' or 'not now': no effect, and all that the shard knows of who governs the key. */
+export interface Refusal {
+  readonly ok: false
+  /** held: retry here after `retryAfterMs`. elsewhere: `governs` and `record` tell what this shard knows. */
+  readonly reason: 'held' | 'elsewhere'
+  readonly governs: SegmentId
+  readonly record: FenceRecord
+  readonly retryAfterMs: number
+}
+
+export type StepAnswer =
+  | { readonly ok: true; readonly record: FenceRecord }
+  | { readonly ok: false; readonly record: FenceRecord }
+
+export interface FenceListing extends SegmentAt {
+  readonly record: FenceRecord
+  /** The highest ticket of the bucket on this shard. */
+  readonly bucketTicket: number
+}
+
+/** In whose name a segment is read: its owner's at an epoch, its exporter's or importer's with a ticket. */
+export type ReadAs =
+  | { readonly role: 'owner'; readonly epoch: number }
+  | { readonly role: 'source' | 'target'; readonly ticket: number }
+
+export interface Entry {
+  readonly key: string
+  readonly tag: string
+  readonly version: Version
+  /** 0: never. */
+  readonly expiresAt: number
+  /** Left out where digests were asked for. */
+  readonly value?: Uint8Array
+  /** 32 bits over key, value, expiry and version: the same on every store. */
+  readonly digest?: number
+}
+
+export interface ScanRequest extends SegmentAt {
+  readonly as: ReadAs
+  readonly want: 'values' | 'digests'
+  /** Only these keys, in one page; absent ones are left out. */
+  readonly keys?: readonly { readonly key: string; readonly tag: string }[]
+  /** Where the page before ended; opaque. */
+  readonly cursor?: string
+  /** Entries a page; a page may be shorter, and stops early at `maxBytes` of values. */
+  readonly limit: number
+  readonly maxBytes?: number
+}
+
+export type Page =
+  | { readonly ok: true; readonly entries: readonly Entry[]; readonly seq: number; readonly next?: string }
+  | { readonly ok: false; readonly record: FenceRecord }
+
+export interface ChangesRequest extends SegmentAt {
+  readonly ticket: number
+  readonly after: number
+  readonly limit: number
+}
+
+export interface Change {
+  readonly seq: number
+  readonly key: string
+  readonly tag: string
+  readonly entry?: Entry
+}
+
+export type Changes =
+  | { readonly ok: true; readonly changes: readonly Change[]; readonly seq: number }
+  | { readonly ok: false; readonly record: FenceRecord }
+
+export interface IngestRequest extends SegmentAt {
+  readonly epoch: number
+  readonly ticket: number
+  readonly batch: number
+  /** In order; a key without entry is deleted. */
+  readonly changes: readonly { readonly key: string; readonly tag: string; readonly entry?: Entry }[]
+}
+
+export type EraseRequest = SegmentAt & { readonly limit: number } & (
+    | { readonly step: 'sweep'; readonly ticket: number }
+    | { readonly step: 'purge'; readonly epoch: number }
+  )
+
+export type EraseAnswer =
+  | { readonly ok: true; readonly deleted: number; readonly done: boolean; readonly record: FenceRecord }
+  | { readonly ok: false; readonly record: FenceRecord }
