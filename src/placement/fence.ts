@@ -96,7 +96,7 @@ export type FenceCommand =
     }
   | { readonly step: 'sweep'; readonly ticket: number; readonly empty: boolean }
   | { readonly step: 'ingest'; readonly epoch: number; readonly ticket: number; readonly batch: number }
-  | { readonly step: 'hold'; readonly epoch: number; readonly ticket: number; readonly until: number }
+  | { readonly step: 'hold'; readonly epoch: number; readonly ticket: number; readonly durationMs: number }
   | { readonly step: 'cutover'; readonly epoch: number; readonly ticket: number; readonly seq: number }
   | { readonly step: 'activate'; readonly proof: Proof }
   | { readonly step: 'abort'; readonly epoch: number; readonly ticket: number }
@@ -123,7 +123,7 @@ export interface FenceRow<S extends FenceStep = FenceStep> {
   readonly step: S
   readonly from: readonly FenceState[]
   readonly to: FenceState
-  /** In words, for the documents; `when` is the truth. */
+  /** In words, for the documents; `when` and `change` are the truth. */
   readonly guard: string
   readonly effect: string
   when(
@@ -132,11 +132,12 @@ export interface FenceRow<S extends FenceStep = FenceStep> {
     fences: BucketFences,
     segment: SegmentId,
   ): boolean
-  then(
+  change(
     command: Extract<FenceCommand, { step: S }>,
     record: FenceRecord,
     fences: BucketFences,
     segment: SegmentId,
+    now: number,
   ): FenceChange
 }
 
@@ -159,7 +160,7 @@ export const FENCE_TABLE: readonly FenceRow[] = [
     guard: 'no record, and no step was ever taken on the bucket',
     effect: 'owned @ 1: the first owner of a new topology',
     when: (_c, r, f) => r.ticket === 0 && r.epoch === 0 && f.ticket === 0,
-    then: (_c, r, _f, s) => ({ records: [[s, { ...r, state: 'owned', epoch: 1 }]] }),
+    change: (_c, r, _f, s) => ({ records: [[s, { ...r, state: 'owned', epoch: 1 }]] }),
   }),
   row<'found'>({
     step: 'found',
@@ -168,7 +169,7 @@ export const FENCE_TABLE: readonly FenceRow[] = [
     guard: 'repeat: the bucket has a history here',
     effect: 'none',
     when: () => true,
-    then: () => UNCHANGED,
+    change: () => UNCHANGED,
   }),
 
   row<'export'>({
@@ -179,7 +180,7 @@ export const FENCE_TABLE: readonly FenceRow[] = [
     effect:
       'export := t to peer, no hold; any other export of the bucket ends; log cleared unless a trace stands',
     when: (c, r, f) => r.epoch === c.epoch && f.ticket < c.ticket,
-    then: (c, r, f, s) => {
+    change: (c, r, f, s) => {
       const ended = endExport(f, s)
       return {
         records: [
@@ -199,7 +200,7 @@ export const FENCE_TABLE: readonly FenceRow[] = [
     guard: 'repeat: epoch = e, bucket ticket = t, export = t',
     effect: 'none',
     when: (c, r, f) => r.epoch === c.epoch && f.ticket === c.ticket && r.export === c.ticket,
-    then: () => UNCHANGED,
+    change: () => UNCHANGED,
   }),
 
   row<'prepare'>({
@@ -215,7 +216,7 @@ export const FENCE_TABLE: readonly FenceRow[] = [
       c.base !== undefined &&
       r.seq === c.base &&
       !contradicted(c.carved, f, s),
-    then: (c, r, f, s) => prepare(c, r, f, s, true),
+    change: (c, r, f, s) => prepare(c, r, f, s, true),
   }),
   row<'prepare'>({
     step: 'prepare',
@@ -224,7 +225,7 @@ export const FENCE_TABLE: readonly FenceRow[] = [
     guard: 'bucket ticket < t; no tag that the bucket contains is owned here',
     effect: 'importing @ e+1, leftovers to be swept; histories that contradict it become none',
     when: (c, _r, f, s) => f.ticket < c.ticket && !contradicted(c.carved, f, s),
-    then: (c, r, f, s) => prepare(c, r, f, s, false),
+    change: (c, r, f, s) => prepare(c, r, f, s, false),
   }),
   row<'prepare'>({
     step: 'prepare',
@@ -233,7 +234,7 @@ export const FENCE_TABLE: readonly FenceRow[] = [
     guard: 'repeat: epoch = e+1, ticket = bucket ticket = t',
     effect: 'none',
     when: (c, r, f) => r.epoch === c.epoch + 1 && r.ticket === c.ticket && f.ticket === c.ticket,
-    then: () => UNCHANGED,
+    change: () => UNCHANGED,
   }),
 
   row<'sweep'>({
@@ -243,7 +244,7 @@ export const FENCE_TABLE: readonly FenceRow[] = [
     guard: 'ticket = bucket ticket = t, not loading',
     effect: 'leftovers that no live record governs are deleted; none left: loading',
     when: (c, r, f) => r.ticket === c.ticket && f.ticket === c.ticket && !r.loading,
-    then: (c, r, f, s) => ({
+    change: (c, r, f, s) => ({
       records: [...spoiled(f, s), ...written(s, c.empty ? { ...r, loading: true } : r, r)],
     }),
   }),
@@ -254,7 +255,7 @@ export const FENCE_TABLE: readonly FenceRow[] = [
     guard: 'repeat: ticket = bucket ticket = t, loading',
     effect: 'none',
     when: (c, r, f) => r.ticket === c.ticket && f.ticket === c.ticket && r.loading,
-    then: () => UNCHANGED,
+    change: () => UNCHANGED,
   }),
 
   row<'ingest'>({
@@ -264,7 +265,7 @@ export const FENCE_TABLE: readonly FenceRow[] = [
     guard: 'epoch = e+1, ticket = bucket ticket = t, loading, next batch = i',
     effect: 'the batch is applied, next batch := i+1',
     when: (c, r, f) => importsFor(c, r, f) && r.nextBatch === c.batch,
-    then: (c, r, _f, s) => ({ records: [[s, { ...r, nextBatch: c.batch + 1 }]] }),
+    change: (c, r, _f, s) => ({ records: [[s, { ...r, nextBatch: c.batch + 1 }]] }),
   }),
   row<'ingest'>({
     step: 'ingest',
@@ -273,7 +274,7 @@ export const FENCE_TABLE: readonly FenceRow[] = [
     guard: 'repeat: the same, next batch > i',
     effect: 'none',
     when: (c, r, f) => importsFor(c, r, f) && r.nextBatch > c.batch,
-    then: () => UNCHANGED,
+    change: () => UNCHANGED,
   }),
 
   row<'hold'>({
@@ -283,7 +284,7 @@ export const FENCE_TABLE: readonly FenceRow[] = [
     guard: 'epoch = e, export = t, its hold not yet used',
     effect: 'writes are held until the deadline; once per export',
     when: (c, r) => r.epoch === c.epoch && r.export === c.ticket && !r.held,
-    then: (c, r, _f, s) => ({ records: [[s, { ...r, holdUntil: c.until, held: true }]] }),
+    change: (c, r, _f, s, now) => ({ records: [[s, { ...r, holdUntil: now + c.durationMs, held: true }]] }),
   }),
   row<'hold'>({
     step: 'hold',
@@ -292,7 +293,7 @@ export const FENCE_TABLE: readonly FenceRow[] = [
     guard: 'repeat: epoch = e, export = t, hold used',
     effect: 'none',
     when: (c, r) => r.epoch === c.epoch && r.export === c.ticket && r.held,
-    then: () => UNCHANGED,
+    change: () => UNCHANGED,
   }),
 
   row<'cutover'>({
@@ -302,7 +303,7 @@ export const FENCE_TABLE: readonly FenceRow[] = [
     guard: 'epoch = e, export = t, seq = n',
     effect: 'the commit: moved @ e+1 to peer, intact; export, hold, trace and log gone',
     when: (c, r) => r.epoch === c.epoch && r.export === c.ticket && r.seq === c.seq,
-    then: (c, r, f, s) => ({
+    change: (c, r, f, s) => ({
       records: [
         [
           s,
@@ -329,7 +330,7 @@ export const FENCE_TABLE: readonly FenceRow[] = [
     guard: 'repeat: epoch = e+1, ticket = t',
     effect: 'none',
     when: (c, r) => r.epoch === c.epoch + 1 && r.ticket === c.ticket,
-    then: () => UNCHANGED,
+    change: () => UNCHANGED,
   }),
 
   row<'activate'>({
@@ -339,7 +340,7 @@ export const FENCE_TABLE: readonly FenceRow[] = [
     guard: "epoch and ticket = the commit's",
     effect: "owned, seq := the commit's; trace on with base seq, log empty",
     when: (c, r) => r.epoch === c.proof.epoch && r.ticket === c.proof.ticket,
-    then: (c, r, _f, s) => ({
+    change: (c, r, _f, s) => ({
       records: [
         [
           s,
@@ -364,7 +365,7 @@ export const FENCE_TABLE: readonly FenceRow[] = [
     guard: "repeat: epoch ≥ the commit's",
     effect: 'none',
     when: (c, r) => r.epoch >= c.proof.epoch,
-    then: () => UNCHANGED,
+    change: () => UNCHANGED,
   }),
 
   row<'abort'>({
@@ -374,7 +375,7 @@ export const FENCE_TABLE: readonly FenceRow[] = [
     guard: 'epoch = e, bucket ticket ≤ t',
     effect: 'ticket := t; no export, no hold; log cleared unless a trace stands',
     when: (c, r, f) => r.epoch === c.epoch && f.ticket <= c.ticket,
-    then: (c, r, f, s) => {
+    change: (c, r, f, s) => {
       const ended = endExport(f, s)
       return {
         records: [...ended.records, [s, { ...r, ...NOT_EXPORTED, ticket: c.ticket }]],
@@ -392,7 +393,7 @@ export const FENCE_TABLE: readonly FenceRow[] = [
     guard: 'bucket ticket ≤ t; sent only after the source has aborted',
     effect: 'none, ticket := t; what was copied may be purged',
     when: (c, _r, f) => f.ticket <= c.ticket,
-    then: (c, r, _f, s) => ({
+    change: (c, r, _f, s) => ({
       records: [[s, { ...r, ...NOT_IMPORTING, state: 'none', ticket: c.ticket }]],
       ticket: c.ticket,
     }),
@@ -405,7 +406,7 @@ export const FENCE_TABLE: readonly FenceRow[] = [
     guard: 'epoch = e, no export stands',
     effect: 'no trace, log cleared',
     when: (c, r) => r.epoch === c.epoch && r.export === 0,
-    then: (_c, r, _f, s) => ({ records: [[s, { ...r, trace: false, base: 0 }]], clearLogs: [s] }),
+    change: (_c, r, _f, s) => ({ records: [[s, { ...r, trace: false, base: 0 }]], clearLogs: [s] }),
   }),
 
   row<'purge'>({
@@ -415,7 +416,7 @@ export const FENCE_TABLE: readonly FenceRow[] = [
     guard: 'epoch = e+1',
     effect: 'not intact any more; remains that no live record governs are deleted; the record stays',
     when: (c, r) => r.epoch === c.epoch,
-    then: (_c, r, f, s) => ({
+    change: (_c, r, f, s) => ({
       records: [...spoiled(f, s), ...written(s, r.intact ? { ...r, intact: false } : r, r)],
     }),
   }),
@@ -426,7 +427,7 @@ export const FENCE_TABLE: readonly FenceRow[] = [
     guard: 'none',
     effect: 'remains that no live record governs are deleted',
     when: () => true,
-    then: (_c, _r, f, s) => ({ records: spoiled(f, s) }),
+    change: (_c, _r, f, s) => ({ records: spoiled(f, s) }),
   }),
 
   row<'split'>({
@@ -444,7 +445,7 @@ export const FENCE_TABLE: readonly FenceRow[] = [
         f.ticket < c.ticket
       )
     },
-    then: (c, r, f, s) => {
+    change: (c, r, f, s) => {
       const home = bucketSegment(f.bucketId)
       const bucket = f.record(home)
       const ended = endExport(f, home)
@@ -471,7 +472,7 @@ export const FENCE_TABLE: readonly FenceRow[] = [
     guard: 'repeat: tag and bucket at e+1, ticket = t',
     effect: 'none',
     when: (c, r, f) => r.ticket === c.ticket && r.epoch === c.epoch + 1 && f.ticket === c.ticket,
-    then: () => UNCHANGED,
+    change: () => UNCHANGED,
   }),
 
   row<'merge'>({
@@ -484,7 +485,7 @@ export const FENCE_TABLE: readonly FenceRow[] = [
       const bucket = f.record(bucketSegment(f.bucketId))
       return bucket.state === 'owned' && bucket.epoch === c.epoch && f.ticket < c.ticket
     },
-    then: (c, r, f, s) => {
+    change: (c, r, f, s) => {
       const home = bucketSegment(f.bucketId)
       const bucket = f.record(home)
       const ended = endExport(f, home, s)
@@ -519,7 +520,7 @@ export const FENCE_TABLE: readonly FenceRow[] = [
     guard: 'repeat: ticket = bucket ticket = t',
     effect: 'none',
     when: (c, r, f) => r.ticket === c.ticket && f.ticket === c.ticket,
-    then: () => UNCHANGED,
+    change: () => UNCHANGED,
   }),
 ]
 
@@ -529,12 +530,20 @@ const NOT_IMPORTING = { loading: false, kept: false, nextBatch: 0 } as const
 const rowsOf = new Map<FenceStep, FenceRow[]>()
 for (const it of FENCE_TABLE) rowsOf.set(it.step, [...(rowsOf.get(it.step) ?? []), it])
 
-/** Looks a step up in the table. Pure: the caller applies the change, in the same atomic step in which it read the fences. */
-export function decide(fences: BucketFences, segment: SegmentId, command: FenceCommand): FenceDecision {
+/**
+ * Looks a step up in the table. Pure: the caller applies the change, in the same atomic step in which it read the
+ * fences. `now` is the shard's own clock, which alone judges its holds.
+ */
+export function decide(
+  fences: BucketFences,
+  segment: SegmentId,
+  command: FenceCommand,
+  now: number,
+): FenceDecision {
   const record = fences.record(segment)
   for (const it of rowsOf.get(command.step)!) {
     if (!it.from.includes(record.state) || !it.when(command, record, fences, segment)) continue
-    const change = it.then(command, record, fences, segment)
+    const change = it.change(command, record, fences, segment, now)
     const written = change.records.findLast(([other]) => other === segment)
     return { ok: true, row: it, change, record: written ? written[1] : record }
   }
