@@ -34,6 +34,7 @@ export class Autoregression {
   readonly coefficients: Float64Array
   readonly #reach: number
   #ext = new Float64Array(0)
+  #level = new Float64Array(0)
 
   constructor(shape: AutoregressionShape) {
     this.shape = shape
@@ -90,28 +91,27 @@ export class Autoregression {
     const p = lags.length
     const x = this.#x
     const base = this.#base
-    if (this.#ext.length < reach + horizon) this.#ext = new Float64Array(reach + horizon)
+    const room = reach + horizon
+    if (this.#ext.length < room) this.#ext = new Float64Array(room)
+    if (this.#level.length < horizon) this.#level = new Float64Array(horizon)
     const ext = this.#ext
-    for (let k = 0; k < reach; k++) ext[k] = x[origin - reach + k]!
+    const level = this.#level
+    // Before the series began x is 0, its mean.
+    for (let k = 0, t = origin - reach; k < reach; k++, t++) ext[k] = t < 0 ? 0 : x[t]!
     for (let h = 0; h < horizon; h++) {
       let v = c[p]!
       for (let k = 0; k < p; k++) v += c[k]! * ext[reach + h - lags[k]!]!
       let b = 0
       if (smoothing !== 0) {
-        if (h < period) b = base[origin + h]!
-        else {
-          // After a whole season the profile follows the forecast itself.
-          let back = h
-          while (back >= period) back -= period
-          b = base[origin + back]!
-          for (let k = back; k < h; k += period) b += smoothing * ext[reach + k]!
-        }
+        // After a whole season the profile follows the forecast itself.
+        b = h < period ? base[origin + h]! : level[h - period]! + smoothing * ext[reach + h - period]!
+        level[h] = b
       }
-      let zh = v + b
-      if (zh < low) zh = low
-      else if (zh > high) zh = high
-      into[h] = zh
-      ext[reach + h] = zh - b
+      let value = v + b
+      if (value < low) value = low
+      else if (value > high) value = high
+      into[h] = value
+      ext[reach + h] = value - b
     }
   }
 }

@@ -49,7 +49,10 @@ export class History {
     for (let t = 0; t < end; t++) {
       const v = series[t]
       if (typeof v !== 'number')
-        throw invalid(`series[${t}]`, `must be a number, not ${v === null ? 'null' : typeof v}; give NaN for a gap`)
+        throw invalid(
+          `series[${t}]`,
+          `must be a number, not ${v === null ? 'null' : typeof v}; give NaN for a gap`,
+        )
       if (v === Number.POSITIVE_INFINITY || v === Number.NEGATIVE_INFINITY)
         throw invalid(`series[${t}]`, 'must be finite; give NaN for an interval that is missing')
     }

@@ -72,10 +72,10 @@ export class LagProducts {
       const lower = from - i
       for (let b = a; b < columns; b++) {
         const at = this.#pair[a * columns + b]! * stride
-        into[a * width + b] += sums[at + upper]! - sums[at + lower]!
+        into[a * width + b]! += sums[at + upper]! - sums[at + lower]!
       }
-      into[a * width + columns] += sums[ones + upper]! - sums[ones + lower]!
+      into[a * width + columns]! += sums[ones + upper]! - sums[ones + lower]!
     }
-    into[width * width - 1] += to - from
+    into[width * width - 1]! += to - from
   }
 }

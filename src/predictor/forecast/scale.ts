@@ -31,7 +31,9 @@ export class Scale {
 
   /** Centred at 0: the running sums of products need it. */
   to(value: number): number {
-    return this.logarithmic ? Math.log(value + this.#offset) - this.#center : (value - this.#center) / this.#unit
+    return this.logarithmic
+      ? Math.log(value + this.#offset) - this.#center
+      : (value - this.#center) / this.#unit
   }
 
   from(z: number): number {

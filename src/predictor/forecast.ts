@@ -1,0 +1,178 @@
+import { invalid } from '../errors'
+import { countProfile, countQuantile } from './forecast/count-profile'
+import { ensemble, type Weighted } from './forecast/ensemble'
+import { History } from './forecast/history'
+import { Scale } from './forecast/scale'
+import { findSeasons } from './forecast/season'
+
+/** Longest horizon, in intervals. */
+export const MAX_HORIZON = 10_000
+/** Longest season, in intervals. */
+export const MAX_SEASON = 20_000
+
+/** Intervals of history that are used at least, four weeks of hours; four of the longest season if that is more. */
+const HISTORY = 672
+const SEASONS_OF_HISTORY = 4
+const LONGEST_HISTORY = 4 * MAX_SEASON
+/** Fewer known intervals than this have no model, only a level. */
+const FEWEST = 8
+/** Counts with a smaller mean an interval are forecast as counts, from LOW_COUNT to MANY_COUNTS by a blend. */
+const LOW_COUNT = 10
+const MANY_COUNTS = 30
+
+export interface ForecastOptions {
+  /** Intervals to forecast, 1 … MAX_HORIZON. */
+  horizon: number
+  /** One season or several, in intervals, each 2 … MAX_SEASON; found from the data if not given, none if []. */
+  seasonality?: number | readonly number[]
+  /** Share of the actual values that should lie between lower and upper; in (0, 1), .95 if not given. */
+  level?: number
+}
+
+export interface ForecastModel {
+  /** The members that were averaged and their weights, which add up to 1. */
+  members: Weighted[]
+  /** Seasons that were used, ascending, in intervals. */
+  seasonality: number[]
+  seasonalitySource: 'given' | 'found' | 'none'
+  /** Intervals of history that were used, gaps included. */
+  intervals: number
+  gaps: number
+  /** Why less than the whole ensemble was used. */
+  fallback?: string
+}
+
+export interface Forecast {
+  mean: number[]
+  lower: number[]
+  upper: number[]
+  model: ForecastModel
+}
+
+/**
+ * Forecasts an access rate: ARIMA-lite, a few seasonal autoregressions weighted by how well each would have forecast
+ * the last dozen seasons, with intervals from the errors it would have made. NaN in `series` is a missing interval.
+ * Deterministic; always finite; never negative where the history is not. docs/forecasting.md gives the method's
+ * sources and its figures on the M4 competition's hourly series.
+ */
+export function forecast(series: ArrayLike<number>, options: ForecastOptions): Forecast {
+  const { horizon, level, given } = validated(series, options)
+  let history = History.read(series, LONGEST_HISTORY)
+  history.fill(0)
+  let seasons: number[] = []
+  let source: ForecastModel['seasonalitySource'] = 'none'
+  if (given) {
+    seasons = given
+    if (seasons.length) source = 'given'
+  } else if (history.max > history.min) {
+    const scale = new Scale(history.values, history.min, history.mean)
+    seasons = findSeasons(history.values.map((v) => scale.to(v))).periods
+    if (seasons.length) source = 'found'
+  }
+  const longest = seasons[seasons.length - 1] ?? 0
+  history = history.last(Math.max(HISTORY, SEASONS_OF_HISTORY * longest))
+  history.fill(seasons[0] ?? 0)
+  const n = history.length
+  const seen = n - history.gaps
+  const model: ForecastModel = {
+    members: [],
+    seasonality: seasons.slice(),
+    seasonalitySource: source,
+    intervals: n,
+    gaps: history.gaps,
+  }
+  const answer = (mean: ArrayLike<number>, lower: ArrayLike<number>, upper: ArrayLike<number>): Forecast => ({
+    mean: Array.from(mean, finite),
+    lower: Array.from(lower, finite),
+    upper: Array.from(upper, finite),
+    model,
+  })
+  const flat = (value: number) => new Array<number>(horizon).fill(value)
+
+  if (seen === 0) {
+    model.members = [{ name: 'zero', weight: 1 }]
+    model.fallback = 'no known interval in the history'
+    return answer(flat(0), flat(0), flat(0))
+  }
+  const counted = history.counts && history.mean < MANY_COUNTS
+  if (history.min === history.max && !(counted && history.max === 0)) {
+    model.members = [{ name: 'constant', weight: 1 }]
+    model.fallback = 'every known interval has the same value'
+    return answer(flat(history.min), flat(history.min), flat(history.min))
+  }
+  const profile = counted ? countProfile(history, seasons, horizon) : undefined
+  const share =
+    !profile || seen < FEWEST
+      ? 0
+      : Math.min(1, Math.max(0, (MANY_COUNTS - history.mean) / (MANY_COUNTS - LOW_COUNT)))
+  const tail = (1 - level) / 2
+  if (profile && (share === 1 || seen < FEWEST)) {
+    model.members = [{ name: 'count profile', weight: 1 }]
+    model.fallback = `counts with a mean of ${history.mean.toPrecision(3)} an interval are too low for an autoregression`
+    return answer(
+      profile.mean,
+      Array.from(profile.mean, (m) => Math.min(m, countQuantile(m, profile.dispersion, tail))),
+      Array.from(profile.mean, (m) => Math.max(m, countQuantile(m, profile.dispersion, 1 - tail))),
+    )
+  }
+  if (seen < FEWEST) {
+    model.members = [{ name: 'level', weight: 1 }]
+    model.fallback = `${seen} known intervals are too few for a model`
+    let deviation = 0
+    for (let t = 0; t < n; t++)
+      if (history.known[t]) deviation = Math.max(deviation, Math.abs(history.values[t]! - history.mean))
+    const low = history.mean - 2 * deviation
+    return answer(
+      flat(history.mean),
+      flat(history.min >= 0 ? Math.max(0, low) : low),
+      flat(history.mean + 2 * deviation),
+    )
+  }
+  const whole = ensemble(history, seasons, horizon, level)
+  model.members = whole.members
+  if (longest > 0 && n < 3 * longest)
+    model.fallback = `${n} intervals are fewer than three seasons of ${longest}`
+  if (!profile || share === 0) return answer(whole.mean, whole.lower, whole.upper)
+  model.members = [
+    { name: 'count profile', weight: share },
+    ...whole.members.map((member) => ({ name: member.name, weight: member.weight * (1 - share) })),
+  ]
+  const blend = (a: number, b: number) => share * a + (1 - share) * b
+  return answer(
+    Array.from(profile.mean, (m, h) => blend(m, whole.mean[h]!)),
+    Array.from(profile.mean, (m, h) => blend(countQuantile(m, profile.dispersion, tail), whole.lower[h]!)),
+    Array.from(profile.mean, (m, h) =>
+      blend(countQuantile(m, profile.dispersion, 1 - tail), whole.upper[h]!),
+    ),
+  )
+}
+
+function finite(value: number): number {
+  return Math.min(Number.MAX_VALUE, Math.max(-Number.MAX_VALUE, value))
+}
+
+function validated(series: ArrayLike<number>, options: ForecastOptions) {
+  if (series === null || typeof series !== 'object' || !Number.isInteger(series.length) || series.length < 0)
+    throw invalid('series', 'must be an array of numbers, or a typed array, one number an interval')
+  if (options === null || typeof options !== 'object')
+    throw invalid('options', 'must be an object with a horizon')
+  const { horizon, seasonality, level = 0.95 } = options
+  if (!Number.isInteger(horizon) || horizon < 1 || horizon > MAX_HORIZON)
+    throw invalid('options.horizon', `must be a whole number of intervals, 1 to ${MAX_HORIZON}`)
+  if (typeof level !== 'number' || !(level > 0 && level < 1))
+    throw invalid('options.level', 'must lie between 0 and 1, both excluded, as 0.95')
+  if (seasonality === undefined) return { horizon, level, given: undefined }
+  const list = typeof seasonality === 'number' ? [seasonality] : seasonality
+  if (!Array.isArray(list))
+    throw invalid('options.seasonality', 'must be a number of intervals or an array of such')
+  list.forEach((period, k) => {
+    if (!Number.isInteger(period) || period < 2 || period > MAX_SEASON)
+      throw invalid(
+        typeof seasonality === 'number' ? 'options.seasonality' : `options.seasonality[${k}]`,
+        `must be a whole number of intervals, 2 to ${MAX_SEASON}`,
+      )
+  })
+  const given = [...new Set<number>(list)].sort((a, b) => a - b)
+  if (given.length > 2) throw invalid('options.seasonality', 'must name at most two seasons')
+  return { horizon, level, given }
+}

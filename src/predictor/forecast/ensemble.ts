@@ -1,0 +1,138 @@
+import { Autoregression } from './autoregression'
+import { type Backtest, backtest } from './backtest'
+import type { History } from './history'
+import { errorBand } from './interval'
+import { memberShapes } from './members'
+import { Scale } from './scale'
+
+/** Origins of the backtest: one a season, the last twelve seasons. */
+const ORIGINS = 12
+
+/** A member whose error is this many times the best one's has no say. */
+const DROPPED_ABOVE = 1.6
+
+export interface Weighted {
+  name: string
+  weight: number
+}
+
+export interface Ensemble {
+  mean: Float64Array
+  lower: Float64Array
+  upper: Float64Array
+  members: Weighted[]
+  /** Mean absolute error of the whole over the backtest; NaN if there was none. */
+  error: number
+}
+
+/** The weighted members' forecast; `history` is filled and longer than three intervals. */
+export function ensemble(
+  history: History,
+  seasons: readonly number[],
+  horizon: number,
+  level: number,
+): Ensemble {
+  const n = history.length
+  const scale = new Scale(history.values, history.min, history.mean)
+  const z = new Float64Array(n)
+  let low = Number.POSITIVE_INFINITY
+  let high = Number.NEGATIVE_INFINITY
+  for (let t = 0; t < n; t++) {
+    z[t] = scale.to(history.values[t]!)
+    if (z[t]! < low) low = z[t]!
+    if (z[t]! > high) high = z[t]!
+  }
+  // A third of fitted recursions have an explosive root; none may leave what was seen by more than a quarter of its range.
+  const margin = (high - low) / 4
+  const bounds = { low: low - margin, high: high + margin }
+  const members = memberShapes(n, seasons).map((shape) => new Autoregression(shape))
+  for (const member of members) member.load(z, n)
+  const stretches = knownStretches(history)
+  const season = seasons.length && n >= 3 * seasons[0]! ? seasons[0]! : 0
+  const tested = Math.min(horizon, Math.max(1, Math.floor(n / 4)))
+  const step = season || Math.max(1, Math.floor(n / 24))
+  const past = backtest(members, history, scale, stretches, bounds, {
+    origins: ORIGINS,
+    step,
+    horizon: tested,
+  })
+  const weights = weigh(past, members)
+
+  const mean = new Float64Array(horizon)
+  const steps = new Float64Array(horizon)
+  members.forEach((member, k) => {
+    if (weights[k] === 0) return
+    member.fit(n, stretches)
+    member.forecast(n, horizon, bounds.low, bounds.high, steps)
+    for (let h = 0; h < horizon; h++) mean[h]! += weights[k]! * scale.from(steps[h]!)
+  })
+
+  let sum = 0
+  let count = 0
+  const errors = past.origins.map((origin, o) => {
+    const row = new Float64Array(tested)
+    for (let h = 0; h < tested; h++) {
+      if (!history.known[origin + h]) {
+        row[h] = Number.NaN
+        continue
+      }
+      let blend = 0
+      for (let k = 0; k < members.length; k++)
+        if (weights[k]! > 0) blend += weights[k]! * scale.from(past.forecasts[k]![o]![h]!)
+      sum += Math.abs(history.values[origin + h]! - blend)
+      count++
+      row[h] = z[origin + h]! - scale.to(blend)
+    }
+    return row
+  })
+  const band = errorBand(errors, horizon, level)
+  const lower = new Float64Array(horizon)
+  const upper = new Float64Array(horizon)
+  for (let h = 0; h < horizon; h++) {
+    const center = scale.to(mean[h]!)
+    const half = band.reach * band.scale[h]!
+    lower[h] = Math.min(mean[h]!, scale.from(center - half))
+    upper[h] = Math.max(mean[h]!, scale.from(center + half))
+  }
+  const named = members.map((member, k) => ({ name: member.shape.name, weight: weights[k]! }))
+  return {
+    mean,
+    lower,
+    upper,
+    members: named.filter((member) => member.weight > 0),
+    error: count ? sum / count : Number.NaN,
+  }
+}
+
+/** 1 / MAE² over the backtest, shared among the members that come near the best. */
+function weigh(past: Backtest, members: readonly Autoregression[]): number[] {
+  const best = Math.min(...past.errors)
+  // Without a backtest the simplest member, which is last, speaks alone.
+  if (past.origins.length === 0) return members.map((_, k) => (k === members.length - 1 ? 1 : 0))
+  const floor = best * 1e-3 + Number.MIN_VALUE
+  const raw = past.errors.map((error) =>
+    error <= best * DROPPED_ABOVE + floor ? (best + floor) / (error + floor) : 0,
+  )
+  const total = raw.reduce((sum, r) => sum + r * r, 0)
+  return raw.map((r) => (r * r) / total)
+}
+
+/** [from, to) pairs of known intervals; a gap of one or two is taken as known, since a line through it is near enough. */
+function knownStretches(history: History): number[] {
+  const { known, length: n } = history
+  if (history.gaps === 0) return [0, n]
+  const stretches: number[] = []
+  let from = 0
+  for (let t = 0; t < n; t++) {
+    if (known[t]) continue
+    let end = t
+    while (end < n && !known[end]) end++
+    if (end - t > 2) {
+      if (t > from) stretches.push(from, t)
+      from = end
+    }
+    t = end
+  }
+  if (from < n) stretches.push(from, n)
+  return stretches
+}
