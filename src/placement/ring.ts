@@ -29,6 +29,7 @@ export class HashRing {
   readonly #shards: Required<ShardWeight>[] = []
   /** bucket -> index into #shards; -1 before the first shard joins. */
   readonly #owner: Int32Array
+  #bucketPoints: Uint32Array | undefined
 
   constructor(shards: readonly (ShardId | ShardWeight)[] = [], options: HashRingOptions = {}) {
     this.buckets = checkBuckets(options.buckets)
@@ -77,30 +78,42 @@ export class HashRing {
       return Array.from(this.#owner, (_, bucket) => bucket)
     }
     const donors = takeFrom(this.#owner, this.#shards, joined)
+    let wanted = donors.reduce((sum, count) => sum + count, 0)
+    const distances = this.#distancesTo(shard.id)
     const taken: number[] = []
-    for (const bucket of this.#byDistance(shard.id)) {
-      const from = this.#owner[bucket]!
-      if (!donors[from]) continue
-      donors[from]!--
-      this.#owner[bucket] = joined
-      taken.push(bucket)
+    // The nearest few suffice as a rule, and are cheap to sort; only where their owners have no surplus, all are.
+    const near = -Math.log(Math.max(1e-9, 1 - (4 * wanted) / this.buckets)) * (2 ** 32 / this.#points)
+    for (const reach of [near, Number.POSITIVE_INFINITY]) {
+      for (const bucket of nearest(distances, reach)) {
+        const from = this.#owner[bucket]!
+        if (from === joined || !donors[from]) continue
+        donors[from]!--
+        wanted--
+        this.#owner[bucket] = joined
+        taken.push(bucket)
+      }
+      if (wanted === 0) break
     }
     return taken
   }
 
-  /** All buckets, the one that lies nearest before a point of the shard first; ties by number. */
-  #byDistance(id: ShardId): Uint32Array {
+  /** bucket -> how far it lies before the nearest of the shard's points, clockwise. */
+  #distancesTo(id: ShardId): Uint32Array {
     const base = murmur3(id)
     const points = Uint32Array.from({ length: this.#points }, (_, i) => mix(base, i)).sort()
-    // Sorted as floats distance · buckets + bucket: exact below 2^53, and typed arrays sort natively.
-    const order = new Float64Array(this.buckets)
-    for (let bucket = 0; bucket < this.buckets; bucket++) {
-      const at = bucketPoint(bucket)
-      const next = points[lowerBound(points, at)] ?? points[0]!
-      order[bucket] = ((next - at) >>> 0) * this.buckets + bucket
-    }
-    return Uint32Array.from(order.sort(), (value) => value % this.buckets)
+    this.#bucketPoints ??= Uint32Array.from(this.#owner, (_, bucket) => bucketPoint(bucket))
+    return this.#bucketPoints.map((at) => ((points[lowerBound(points, at)] ?? points[0]!) - at) >>> 0)
   }
+}
+
+/** The buckets within `reach`, the nearest first, ties by number. */
+function nearest(distances: Uint32Array, reach: number): number[] {
+  // Sorted as floats distance · length + bucket: exact below 2^53, and typed arrays sort natively.
+  const order = new Float64Array(distances.length)
+  let n = 0
+  for (let bucket = 0; bucket < distances.length; bucket++)
+    if (distances[bucket]! < reach) order[n++] = distances[bucket]! * distances.length + bucket
+  return Array.from(order.subarray(0, n).sort(), (value) => value % distances.length)
 }
 
 /** Where a bucket lies on the circle: the same for every ring, whatever its shards. */
