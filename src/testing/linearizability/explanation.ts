@@ -49,20 +49,25 @@ function failingWindow(steps: readonly Step[], initial: State, stuck: Step, maxS
     .filter((step) => step.operation.invokedAt <= until)
     .flatMap((step) => (step.certain && step.operation.returnedAt! > until ? (relaxed(step) ?? []) : [step]))
     .sort((a, b) => a.operation.invokedAt - b.operation.invokedAt)
-  for (let size = Math.ceil(window.length / 2); size >= 1; size = size === 1 ? 0 : Math.ceil(size / 2)) {
-    for (let from = 0; from < window.length; ) {
-      const block = window.slice(from, from + size)
-      const weaker = block.flatMap((step) => relaxed(step) ?? [])
-      const rest = [...window.slice(0, from), ...weaker, ...window.slice(from + size)]
-      from += size
-      if (budget <= 0 || !block.some((step) => step.certain)) continue
-      const { verdict, states } = search(rest, initial, budget)
-      budget -= states
-      if (verdict !== 'violation') continue
-      window = rest
-      from -= block.length - weaker.length
+  const giveUp = (weaken: (step: Step) => Step | undefined): void => {
+    for (let size = Math.ceil(window.length / 2); size >= 1; size = size === 1 ? 0 : Math.ceil(size / 2)) {
+      for (let from = 0; from < window.length; ) {
+        const block = window.slice(from, from + size)
+        const weaker = block.flatMap((step) => weaken(step) ?? [])
+        const rest = [...window.slice(0, from), ...weaker, ...window.slice(from + size)]
+        from += size
+        if (budget <= 0 || block.every((step, i) => step === weaker[i])) continue
+        const { verdict, states } = search(rest, initial, budget)
+        budget -= states
+        if (verdict !== 'violation') continue
+        window = rest
+        from -= block.length - weaker.length
+      }
     }
   }
+  // Observers first: a write says more to the reader than that its value was seen.
+  giveUp((step) => (step.to === undefined ? undefined : step))
+  giveUp(relaxed)
   const seen = new Set(window.flatMap((step) => (step.certain && step.test !== 'any' ? [step.value] : [])))
   return window
     .filter((step) => step.certain || (step.to !== ABSENT && seen.has(step.to!)))
