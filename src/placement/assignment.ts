@@ -175,6 +175,34 @@ export class Placement {
     return new Placement({ ...this.#parts, owners, epochs, carved })
   }
 
+  /**
+   * The placement after tags have been folded back into their buckets, whose shard is theirs from then on; a tag that
+   * is not carved out is in its bucket already.
+   * @throws UNKNOWN_SEGMENT for what is not a tag; nothing is changed.
+   */
+  merged(segments: Iterable<SegmentId>): Placement {
+    const epochs = this.#parts.epochs.slice()
+    const carved = new Map(this.#parts.carved)
+    for (const segment of segments) {
+      const tag = tagOfSegment(segment)
+      if (tag === undefined)
+        throw new ForeshardError(
+          ErrorCode.UNKNOWN_SEGMENT,
+          `merges: ${segment} is no tag that could be merged`,
+          {
+            field: 'merges',
+          },
+        )
+      const own = carved.get(tag)
+      if (!own) continue
+      const bucketId = this.bucketOfTag(tag)
+      const moved = own.shard === this.#parts.owners[bucketId]! ? 0 : 1
+      epochs[bucketId] = Math.max(epochs[bucketId]!, own.epoch + moved) + 1
+      carved.delete(tag)
+    }
+    return new Placement({ ...this.#parts, epochs, carved })
+  }
+
   /** The same assignment with one shard more, which owns nothing yet. */
   withShard(id: ShardId, weight = 1): Placement {
     const shards = checkShards([...this.#parts.shards, { id, weight }])

@@ -81,6 +81,17 @@ describe('a placement', () => {
     expect(() => placement.with(map as never)).toThrow(expect.objectContaining({ code }))
   })
 
+  it('folds a carved tag back into its bucket, past the epochs of both', () => {
+    const { bucketId, shard } = placement.locate('k')
+    const to = shards.find((s) => s !== shard)!
+    const carved = placement.with(new Map([['{k}' as SegmentId, to]]))
+    const merged = carved.merged(['{k}', '{never carved}'])
+    expect(merged.locate('k')).toMatchObject({ shard, segment: `#${bucketId}` })
+    expect(merged.locate('k').epoch).toBeGreaterThan(carved.locate('k').epoch + 1)
+    expect(carved.isCarved('k')).toBe(true)
+    expect(() => carved.merged(['#1'])).toThrow(expect.objectContaining({ code: ErrorCode.UNKNOWN_SEGMENT }))
+  })
+
   it.each([
     [{ shards: [] }, 'shards'],
     [{ shards, buckets: 0 }, 'buckets'],
