@@ -1,0 +1,192 @@
+import type { Clock, Random } from '../clock'
+import { invalid } from '../errors'
+import type { SimulatedProcess } from './simulated-process'
+
+/** Shares are of all calls, in [0, 1]; spans are [least, most] in ms, drawn evenly. Everything left out is off. */
+export interface FaultRates {
+  /** The way of a request to the store, and again that of the reply. */
+  delayMs?: readonly [number, number]
+  /** The request never arrives; the caller learns that nothing happened. */
+  lostRequests?: number
+  /** It is carried out; the caller only learns that the connection broke. */
+  lostReplies?: number
+  /** The caller gives up, and the request is carried out later all the same. */
+  lateRequests?: number
+  /** A step of a migrator, safe to repeat by contract, is delivered once more, later. */
+  repeatedSteps?: number
+  /** How much later: for late requests and repeated steps. */
+  lateMs?: readonly [number, number]
+}
+
+export interface FaultOptions extends FaultRates {
+  random: Random
+  clock: Clock
+  /** The process at the caller's end of the connection. */
+  process?: SimulatedProcess
+}
+
+export type FaultCounts = Record<
+  | 'calls'
+  | 'lostRequests'
+  | 'lostReplies'
+  | 'lateRequests'
+  | 'repeatedSteps'
+  | 'refusedWhileDown'
+  | 'refusedAsFull',
+  number
+>
+
+/** One request over an unreliable connection. */
+export interface Carried<T> {
+  readonly send: () => Promise<T>
+  /** The error of a request that certainly did not arrive. */
+  readonly unavailable: (reason: string) => Error
+  /** It changes something: it may be carried out late. */
+  readonly writes: boolean
+  /** A second delivery is harmless by contract. */
+  readonly repeatable: boolean
+}
+
+/** The connection between one process and one store, and all that can go wrong on it. */
+export class FaultInjector {
+  readonly counts: FaultCounts = {
+    calls: 0,
+    lostRequests: 0,
+    lostReplies: 0,
+    lateRequests: 0,
+    repeatedSteps: 0,
+    refusedWhileDown: 0,
+    refusedAsFull: 0,
+  }
+  rates: FaultRates
+  /** The store has no room for new values. */
+  full = false
+  readonly #random: Random
+  readonly #clock: Clock
+  readonly #process: SimulatedProcess | undefined
+  #downUntil = Number.NEGATIVE_INFINITY
+  #late = 0
+
+  constructor(options: FaultOptions) {
+    const { random, clock, process, ...rates } = options
+    this.rates = checkRates(rates)
+    this.#random = random
+    this.#clock = clock
+    this.#process = process
+  }
+
+  /** Requests that were given up or repeated and are still on their way. */
+  get underWay(): number {
+    return this.#late
+  }
+
+  /** Every fault ends, and every outage. What is under way still arrives. */
+  calm(): void {
+    this.rates = {}
+    this.full = false
+    this.#downUntil = Number.NEGATIVE_INFINITY
+  }
+
+  /** The store cannot be reached for so long. */
+  down(ms = Number.POSITIVE_INFINITY): void {
+    this.#downUntil = this.#clock.now() + ms
+  }
+
+  up(): void {
+    this.#downUntil = Number.NEGATIVE_INFINITY
+  }
+
+  async carry<T>({ send, unavailable, writes, repeatable }: Carried<T>): Promise<T> {
+    this.counts.calls++
+    const fate = this.#fate(writes)
+    await this.#process?.running()
+    await this.#delay()
+    if (this.#isDown()) {
+      this.counts.refusedWhileDown++
+      await this.#back()
+      throw unavailable('it is down')
+    }
+    if (fate) this.counts[fate]++
+    if (fate === 'lostRequests') {
+      await this.#back()
+      throw unavailable('the request was lost')
+    }
+    if (fate === 'lateRequests') {
+      this.#later(send)
+      await this.#back()
+      throw new Error('the connection was lost (the request is still under way)')
+    }
+    // A failure of the store itself travels back like an answer.
+    const answer = send()
+    const [settled] = await Promise.allSettled([answer])
+    if (repeatable && this.#chance(this.rates.repeatedSteps)) {
+      this.counts.repeatedSteps++
+      this.#later(send)
+    }
+    await this.#back()
+    if (fate === 'lostReplies') throw new Error('the connection was lost (the request had been carried out)')
+    if (this.#isDown() && settled.status === 'fulfilled') {
+      this.counts.lostReplies++
+      throw new Error('the connection was lost (it went down before the reply)')
+    }
+    return answer
+  }
+
+  #fate(writes: boolean): 'lostRequests' | 'lostReplies' | 'lateRequests' | undefined {
+    const { lostRequests = 0, lostReplies = 0, lateRequests = 0 } = this.rates
+    const at = this.#random()
+    if (at < lostRequests) return 'lostRequests'
+    if (at < lostRequests + lostReplies) return 'lostReplies'
+    if (at < lostRequests + lostReplies + lateRequests) return writes ? 'lateRequests' : 'lostReplies'
+    return undefined
+  }
+
+  /** Delivered whatever becomes of the sender; nobody is left to read the answer. */
+  #later(send: () => Promise<unknown>): void {
+    const ms = this.#span(this.rates.lateMs ?? [1, 1_000])
+    this.#late++
+    const deliver = async () => {
+      await this.#clock.sleep(ms)
+      if (!this.#isDown()) await send()
+    }
+    const done = () => {
+      this.#late--
+    }
+    deliver().then(done, done)
+  }
+
+  async #back(): Promise<void> {
+    await this.#delay()
+    await this.#process?.running()
+  }
+
+  #delay(): Promise<void> | undefined {
+    const ms = this.rates.delayMs ? this.#span(this.rates.delayMs) : 0
+    return ms > 0 ? this.#clock.sleep(ms) : undefined
+  }
+
+  #isDown(): boolean {
+    return this.#clock.now() < this.#downUntil
+  }
+
+  #chance(share = 0): boolean {
+    return share > 0 && this.#random() < share
+  }
+
+  #span([least, most]: readonly [number, number]): number {
+    return Math.round(least + this.#random() * (most - least))
+  }
+}
+
+function checkRates(rates: FaultRates): FaultRates {
+  for (const name of ['lostRequests', 'lostReplies', 'lateRequests', 'repeatedSteps'] as const) {
+    const share = rates[name] ?? 0
+    if (!(share >= 0 && share <= 1)) throw invalid(`options.${name}`, 'is a share of calls, from 0 to 1')
+  }
+  for (const name of ['delayMs', 'lateMs'] as const) {
+    const span = rates[name]
+    if (span && !(span[0] >= 0 && span[0] <= span[1] && span[1] < Number.POSITIVE_INFINITY))
+      throw invalid(`options.${name}`, 'is [least, most] in ms')
+  }
+  return rates
+}

@@ -1,0 +1,64 @@
+import { ErrorCode, ForeshardError } from '../errors'
+import type { Call, ShardStore } from '../shard-store'
+import { FaultInjector, type FaultOptions } from './fault-injector'
+
+/** A store seen through an unreliable connection, whose faults can be steered and counted. */
+export interface FaultyStore extends ShardStore {
+  readonly faults: FaultInjector
+}
+
+/**
+ * Wraps any ShardStore in delays, lost requests and replies, late and repeated deliveries, outages and a full disk. The
+ * contract holds on: SHARD_UNAVAILABLE and SHARD_FULL mean that nothing happened, other errors that nobody knows.
+ * Several wrappers around one store are the connections of several processes.
+ */
+export function faultyStore(store: ShardStore, options: FaultOptions): FaultyStore {
+  const faults = new FaultInjector(options)
+  const unavailable = (reason: string) =>
+    new ForeshardError(ErrorCode.SHARD_UNAVAILABLE, `the shard did not answer: ${reason}`)
+  const read = <T>(send: () => Promise<T>) =>
+    faults.carry({ send, unavailable, writes: false, repeatable: false })
+  const write = <T>(send: () => Promise<T>) =>
+    faults.carry({ send, unavailable, writes: true, repeatable: false })
+  const step = <T>(send: () => Promise<T>) =>
+    faults.carry({ send, unavailable, writes: true, repeatable: true })
+  /** A store without room refuses as a whole whatever would add a value. */
+  const withRoom = <T>(adds: boolean, send: () => Promise<T>) => {
+    return () => {
+      if (!faults.full || !adds) return send()
+      faults.counts.refusedAsFull++
+      return Promise.reject(new ForeshardError(ErrorCode.SHARD_FULL, 'the shard has no room left'))
+    }
+  }
+
+  return {
+    faults,
+    supports: store.supports,
+    open: (binding) => read(() => store.open(binding)),
+    execute: (calls) => {
+      const send = withRoom(calls.some(isSet), () => store.execute(calls))
+      return calls.some(isWrite) ? write(send) : read(send)
+    },
+    step: (at, command) => step(() => store.step(at, command)),
+    found: (buckets) => step(() => store.found(buckets)),
+    fences: (segments) => read(() => store.fences(segments)),
+    scan: (request) => read(() => store.scan(request)),
+    changes: (request) => read(() => store.changes(request)),
+    ingest: (request) => {
+      const adds = request.changes.some((change) => change.entry !== undefined)
+      return step(withRoom(adds, () => store.ingest(request)))
+    },
+    erase: (request) => step(() => store.erase(request)),
+    size: () => read(() => store.size()),
+    // Closing a connection is an act of the caller's own machine.
+    close: () => store.close(),
+  }
+}
+
+function isSet(call: Call): boolean {
+  return call.operation.kind === 'set'
+}
+
+function isWrite(call: Call): boolean {
+  return call.operation.kind === 'set' || call.operation.kind === 'delete'
+}

@@ -1,0 +1,122 @@
+import { bucketSegment, isTagSegment, type SegmentId, type ShardId } from '../placement/segment'
+import type { Entry, FenceListing, ShardStore } from '../shard-store'
+import type { Topology } from '../topology-store'
+
+export interface Inspection {
+  /** In words; empty when the deployment is at rest and nothing was left behind. */
+  problems: string[]
+  /** Every key that an owner serves, and where. */
+  entries: Map<string, { shard: ShardId; entry: Entry }>
+}
+
+/**
+ * Looks at the bare stores of a deployment in which no plan is unfinished and no grace period runs: one owner for each
+ * segment and where the topology says, no export, import or trace, every key once, under the segment that governs it,
+ * and nothing on any disk that no owner serves.
+ */
+export async function inspect(
+  stores: ReadonlyMap<ShardId, ShardStore>,
+  topology: Topology,
+): Promise<Inspection> {
+  const problems: string[] = []
+  const entries: Inspection['entries'] = new Map()
+  if (topology.plan) problems.push(`plan ${topology.plan.id} has not ended`)
+  for (const { segment, shard, epoch } of topology.retained)
+    problems.push(`${segment} @ ${epoch} is still retained on ${shard}`)
+
+  const owners = new Map<SegmentId, { shard: ShardId; epoch: number }>()
+  const carved = new Map<number, ReadonlySet<string>>()
+  for (const [shard, store] of stores) {
+    let served = 0
+    const listings = await store.fences()
+    for (const listing of listings) {
+      problems.push(...remains(shard, listing))
+      const { segment, bucketId, record } = listing
+      if (record.state !== 'owned') continue
+      const other = owners.get(segment)
+      if (other)
+        problems.push(
+          `${segment} is owned by ${other.shard} @ ${other.epoch} and by ${shard} @ ${record.epoch}`,
+        )
+      owners.set(segment, { shard, epoch: record.epoch })
+      if (!isTagSegment(segment)) carved.set(bucketId, record.carved)
+      for (const entry of await ownedEntries(store, listing)) {
+        served++
+        const twin = entries.get(entry.key)
+        if (twin) problems.push(`${entry.key} is served by ${twin.shard} and by ${shard}`)
+        entries.set(entry.key, { shard, entry })
+        if (isTagSegment(segment) ? segment !== `{${entry.tag}}` : record.carved.has(entry.tag))
+          problems.push(`${entry.key} of tag ${entry.tag} is served under ${segment}`)
+      }
+    }
+    const { keys } = await store.size()
+    if (keys !== served)
+      problems.push(`${shard} holds ${keys} keys and serves ${served}: copies were left behind`)
+  }
+
+  problems.push(...contradictions(topology, owners, carved))
+  return { problems, entries }
+}
+
+function remains(shard: ShardId, { segment, record }: FenceListing): string[] {
+  const problems: string[] = []
+  if (record.state === 'importing')
+    problems.push(`${segment} is still importing on ${shard} @ ${record.epoch}`)
+  if (record.export !== 0)
+    problems.push(`${segment} is still exported by ${shard} under ticket ${record.export}`)
+  if (record.trace) problems.push(`${segment} is still traced on ${shard}`)
+  if (record.holdUntil !== 0) problems.push(`${segment} still has a hold on ${shard}`)
+  return problems
+}
+
+/** The topology lags behind the fences while something goes on, and says the same when nothing does. */
+function contradictions(
+  topology: Topology,
+  owners: ReadonlyMap<SegmentId, { shard: ShardId; epoch: number }>,
+  carved: ReadonlyMap<number, ReadonlySet<string>>,
+): string[] {
+  const problems: string[] = []
+  const assigned = new Set<SegmentId>()
+  for (const { segment, shard, epoch } of topology.assignments) {
+    if (shard === undefined) continue
+    assigned.add(segment)
+    const owner = owners.get(segment)
+    if (!owner) problems.push(`nobody owns ${segment}, which the topology assigns to ${shard} @ ${epoch}`)
+    else if (owner.shard !== shard || owner.epoch !== epoch)
+      problems.push(
+        `${segment} is owned by ${owner.shard} @ ${owner.epoch}, and the topology says ${shard} @ ${epoch}`,
+      )
+  }
+  for (const [segment, { shard }] of owners)
+    if (!assigned.has(segment))
+      problems.push(`${segment} is owned by ${shard}, and the topology does not know it`)
+  for (const [bucketId, tags] of carved)
+    for (const tag of tags)
+      if (!owners.has(`{${tag}}`))
+        problems.push(`{${tag}} is carved out of ${bucketSegment(bucketId)} and nobody owns it`)
+  for (let bucketId = 0; bucketId < topology.buckets; bucketId++)
+    if (!owners.has(bucketSegment(bucketId))) problems.push(`nobody owns bucket #${bucketId}`)
+  return problems
+}
+
+async function ownedEntries(
+  store: ShardStore,
+  { segment, bucketId, record }: FenceListing,
+): Promise<Entry[]> {
+  const entries: Entry[] = []
+  let cursor: string | undefined
+  do {
+    const page = await store.scan({
+      segment,
+      bucketId,
+      as: { role: 'owner', epoch: record.epoch },
+      want: 'values',
+      cursor,
+      limit: 1_000,
+    })
+    if (!page.ok) throw new Error(`${segment} changed its owner while the deployment was inspected at rest`)
+    entries.push(...page.entries)
+    cursor = page.next
+  } while (cursor !== undefined)
+  return entries
+}
