@@ -1,5 +1,18 @@
+import { resolve } from 'node:path'
 import { defineConfig } from 'vitest/config'
 
 export default defineConfig({
-  test: { include: ['test/**/*.test.ts'], testTimeout: 30_000, hookTimeout: 30_000 },
+  resolve: {
+    alias: [
+      { find: /^foreshard$/, replacement: resolve(import.meta.dirname, 'src/index.ts') },
+      { find: /^foreshard\/lmdb$/, replacement: resolve(import.meta.dirname, 'src/backends/lmdb/index.ts') },
+      { find: /^foreshard\/testing$/, replacement: resolve(import.meta.dirname, 'src/testing/index.ts') },
+    ],
+  },
+  test: {
+    include: ['test/**/*.test.ts'],
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
+    reporters: ['default', './test/closing-line.ts'],
+  },
 })

@@ -1,0 +1,41 @@
+import { readFileSync } from 'node:fs'
+import { resolve } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import { ErrorCode } from '../src/errors'
+import { FENCE_TABLE } from '../src/placement/fence'
+
+const read = (path: string) => readFileSync(resolve(import.meta.dirname, '..', path), 'utf8')
+
+function fenceTable(): string {
+  const rows = FENCE_TABLE.map(
+    (row) => `| ${row.step} | ${row.from.join(', ')} | ${row.guard} | ${row.to} | ${row.effect} |`,
+  )
+  return ['| step | from | guard | to | effect |', '|---|---|---|---|---|', ...rows].join('\n')
+}
+
+describe('the documents', () => {
+  it('show the fence table as the stores run it', () => {
+    const shown = read('docs/protocol.md').split('<!-- fence-table -->')[1]?.split('<!-- /fence-table -->')[0]
+    expect(shown?.trim()).toBe(fenceTable())
+  })
+
+  it('give every error code its cure, and no code that does not exist', () => {
+    const named = [...read('docs/errors.md').matchAll(/^## `([A-Z_]+)`$/gm)].map((match) => match[1])
+    expect([...named].sort()).toEqual(Object.keys(ErrorCode).sort())
+  })
+
+  it('lead somewhere: every relative link names a file that is there', () => {
+    for (const page of [
+      'README.md',
+      'docs/architecture.md',
+      'docs/protocol.md',
+      'docs/errors.md',
+      'docs/glossary.md',
+    ])
+      for (const [, target] of read(page).matchAll(/\]\((?!https?:|#)([^)#]+)[^)]*\)/g))
+        expect(
+          () => readFileSync(resolve(import.meta.dirname, '..', page, '..', target!)),
+          `${page}: ${target}`,
+        ).not.toThrow()
+  })
+})
