@@ -101,6 +101,7 @@ export function forecast(series: ArrayLike<number>, options: ForecastOptions): F
     return answer(flat(history.min), flat(history.min), flat(history.min))
   }
   const profile = counted ? countProfile(history, seasons, horizon) : undefined
+  const expected = profile?.fitted.subarray(n) ?? []
   const share =
     !profile || seen < FEWEST
       ? 0
@@ -110,9 +111,9 @@ export function forecast(series: ArrayLike<number>, options: ForecastOptions): F
     model.members = [{ name: 'count profile', weight: 1 }]
     model.fallback = `counts with a mean of ${history.mean.toPrecision(3)} an interval are too low for an autoregression`
     return answer(
-      profile.mean,
-      Array.from(profile.mean, (m) => Math.min(m, countQuantile(m, profile.dispersion, tail))),
-      Array.from(profile.mean, (m) => Math.max(m, countQuantile(m, profile.dispersion, 1 - tail))),
+      expected,
+      Array.from(expected, (m) => Math.min(m, countQuantile(m, profile.dispersion, tail))),
+      Array.from(expected, (m) => Math.max(m, countQuantile(m, profile.dispersion, 1 - tail))),
     )
   }
   if (seen < FEWEST) {
@@ -139,11 +140,9 @@ export function forecast(series: ArrayLike<number>, options: ForecastOptions): F
   ]
   const blend = (a: number, b: number) => share * a + (1 - share) * b
   return answer(
-    Array.from(profile.mean, (m, h) => blend(m, whole.mean[h]!)),
-    Array.from(profile.mean, (m, h) => blend(countQuantile(m, profile.dispersion, tail), whole.lower[h]!)),
-    Array.from(profile.mean, (m, h) =>
-      blend(countQuantile(m, profile.dispersion, 1 - tail), whole.upper[h]!),
-    ),
+    Array.from(expected, (m, h) => blend(m, whole.mean[h]!)),
+    Array.from(expected, (m, h) => blend(countQuantile(m, profile.dispersion, tail), whole.lower[h]!)),
+    Array.from(expected, (m, h) => blend(countQuantile(m, profile.dispersion, 1 - tail), whole.upper[h]!)),
   )
 }
 

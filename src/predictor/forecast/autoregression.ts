@@ -1,4 +1,5 @@
 import { LagProducts } from './lag-products'
+import { type Recursion, RecursionSpace, recur, seasonalBase } from './recursion'
 import { solveRidge } from './ridge'
 
 /** How one autoregression is built; lags ascending, each ≥ 1. */
@@ -28,17 +29,18 @@ export class Autoregression {
   /** First row that can be fitted. */
   firstRow = 0
   #base = new Float64Array(0)
-  #x = new Float64Array(0)
+  #x: Float64Array = new Float64Array(0)
   readonly #gram: Float64Array
   readonly #work: Float64Array
   readonly coefficients: Float64Array
   readonly #reach: number
-  #ext = new Float64Array(0)
-  #level = new Float64Array(0)
+  readonly #recursion: Recursion
+  readonly #space = new RecursionSpace()
 
   constructor(shape: AutoregressionShape) {
     this.shape = shape
     this.products = new LagProducts(shape.lags)
+    this.#recursion = { lags: this.products.lags, period: shape.period, smoothing: shape.smoothing }
     const width = this.products.width
     this.#gram = new Float64Array(width * width)
     this.#work = new Float64Array((width - 1) * (width - 1))
@@ -48,23 +50,18 @@ export class Autoregression {
 
   load(z: Float64Array, n: number): void {
     const { period, smoothing } = this.shape
-    const x = (this.#x = new Float64Array(n))
-    const base = (this.#base = new Float64Array(n + period))
     if (smoothing === 0) {
-      x.set(z.subarray(0, n))
+      this.#x = z
     } else {
-      const first = Math.min(period, n)
-      for (let t = 0; t < first; t++) base[t] = z[t]!
-      for (let t = period; t < n + period; t++) {
-        const s = t - period
-        const cycle = (t / period) | 0
-        const alpha = cycle === 1 ? 1 : Math.max(smoothing, 1 / cycle)
-        base[t] = base[s]! + alpha * (z[s]! - base[s]!)
-      }
+      const x = new Float64Array(n)
+      const base = new Float64Array(n + period)
+      seasonalBase(z, n, period, smoothing, base)
       for (let t = 0; t < n; t++) x[t] = z[t]! - base[t]!
+      this.#x = x
+      this.#base = base
     }
     this.firstRow = Math.max(this.#reach, smoothing === 0 ? 0 : period)
-    if (this.#reach > 0) this.products.load(x, n)
+    if (this.#reach > 0) this.products.load(this.#x, n)
   }
 
   /**
@@ -84,34 +81,17 @@ export class Autoregression {
 
   /** Forecasts z(origin … origin + horizon) into `into`, each value kept in [low, high]. */
   forecast(origin: number, horizon: number, low: number, high: number, into: Float64Array): void {
-    const { period, smoothing } = this.shape
-    const { lags } = this.products
-    const reach = this.#reach
-    const c = this.coefficients
-    const p = lags.length
-    const x = this.#x
-    const base = this.#base
-    const room = reach + horizon
-    if (this.#ext.length < room) this.#ext = new Float64Array(room)
-    if (this.#level.length < horizon) this.#level = new Float64Array(horizon)
-    const ext = this.#ext
-    const level = this.#level
-    // Before the series began x is 0, its mean.
-    for (let k = 0, t = origin - reach; k < reach; k++, t++) ext[k] = t < 0 ? 0 : x[t]!
-    for (let h = 0; h < horizon; h++) {
-      let v = c[p]!
-      for (let k = 0; k < p; k++) v += c[k]! * ext[reach + h - lags[k]!]!
-      let b = 0
-      if (smoothing !== 0) {
-        // After a whole season the profile follows the forecast itself.
-        b = h < period ? base[origin + h]! : level[h - period]! + smoothing * ext[reach + h - period]!
-        level[h] = b
-      }
-      let value = v + b
-      if (value < low) value = low
-      else if (value > high) value = high
-      into[h] = value
-      ext[reach + h] = value - b
-    }
+    recur(
+      this.#recursion,
+      this.coefficients,
+      this.#x,
+      this.#base,
+      origin,
+      horizon,
+      low,
+      high,
+      this.#space,
+      into,
+    )
   }
 }

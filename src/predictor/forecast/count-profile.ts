@@ -1,111 +1,143 @@
-import type { History } from './history'
+import type { Intervals } from './history'
 
 /** Pseudo-accesses of the shrinkage: a phase needs about this many of its own before it is believed half. */
 const SHRINKAGE = 6
 
-/** Half-life of the level's memory, in intervals of evidence: the level follows the last HALF_LIFE_ACCESSES accesses. */
-const LEVEL_ACCESSES = 200
+/** Accesses, or two seasons' worth of them if that is more, that the level remembers: it follows as fast as there is something to follow. */
+export const LEVEL_ACCESSES = 200
 
 /** A single interval may count for this many standard deviations above the mean, so that one spike is not a level. */
 const CAP_DEVIATIONS = 8
 
-/**
- * Low counts: level × phase of the first season × cycle within the second (hour of day, day of week), each factor
- * shrunk towards 1 by the gamma-Poisson rule (accesses + κ) / (expected + κ). A logarithm of counts this small says
- * more about the zeros than about the rate; sums do not.
- */
 export interface CountProfile {
-  mean: Float64Array
+  /** Expected accesses of each interval of the history, then of `horizon` more. */
+  fitted: Float64Array
   /** Variance of an interval is mean + mean² · dispersion (negative binomial); 0 is Poisson. */
   dispersion: number
 }
 
-/** `borrowed`: factors per phase of the longest season (mean 1) towards which the own ones are shrunk, instead of 1. */
+export interface BorrowedProfile {
+  /** Factors by phase, with a mean of 1. */
+  factors: ArrayLike<number>
+  /** Phase of the first interval of the history. */
+  phase: number
+}
+
+/**
+ * Low counts: level × phase of the first season × cycle within the second (hour of day, day of week), each factor
+ * shrunk towards 1 by the gamma-Poisson rule (accesses + κ) / (expected + κ). A logarithm of counts this small says
+ * more about the zeros than about the rate; sums do not. With a borrowed profile the factors are shrunk towards that.
+ */
 export function countProfile(
-  history: History,
+  history: Intervals,
   seasons: readonly number[],
   horizon: number,
-  borrowed?: ArrayLike<number>,
+  borrowed?: BorrowedProfile,
 ): CountProfile {
-  const { values, known, length: n } = history
+  const { known, length: n } = history
   const day = seasons[0] ?? 0
   const week = seasons.length > 1 ? seasons[seasons.length - 1]! : 0
-  const cap = spikeCap(history)
-  const expected = (t: number) => (borrowed && borrowed.length > 0 ? borrowed[t % borrowed.length]! : 1)
+  const values = capped(history)
+  const fitted = new Float64Array(n + horizon).fill(1)
+  if (borrowed) {
+    const { factors, phase } = borrowed
+    for (
+      let t = 0, k = phase % factors.length;
+      t < n + horizon;
+      t++, k = k + 1 === factors.length ? 0 : k + 1
+    )
+      fitted[t] = factors[k]!
+  }
   let sum = 0
   let exposure = 0
   for (let t = 0; t < n; t++)
     if (known[t]) {
-      sum += Math.min(values[t]!, cap)
-      exposure += expected(t)
+      sum += values[t]!
+      exposure += fitted[t]!
     }
   const overall = exposure > 0 ? sum / exposure : 0
-  const mean = new Float64Array(horizon)
-  if (overall === 0) return { mean, dispersion: 0 }
-  const fitted = new Float64Array(n + horizon)
-  for (let t = 0; t < n + horizon; t++) fitted[t] = overall * expected(t)
-  if (day) multiply(day, (t) => t % day)
-  if (week && n >= 2 * week) multiply(week / day, (t) => Math.floor((t % week) / day))
-  // The level follows recent accesses, but only as fast as there are accesses to follow.
+  for (let t = 0; t < n + horizon; t++) fitted[t]! *= overall
+  if (overall === 0) return { fitted, dispersion: 0 }
+  if (day && n >= 2 * day) shrinkTowards(values, known, fitted, 1, day)
+  if (week && n >= 2 * week) shrinkTowards(values, known, fitted, day, week)
   let accesses = 0
   let awaited = 0
   const memory = Math.max(LEVEL_ACCESSES, 2 * (day || 24) * overall)
   for (let t = n - 1; t >= 0 && awaited < memory; t--)
     if (known[t]) {
-      accesses += Math.min(values[t]!, cap)
+      accesses += values[t]!
       awaited += fitted[t]!
     }
-  const level = (accesses + SHRINKAGE) / (awaited + SHRINKAGE)
-  for (let h = 0; h < horizon; h++) mean[h] = level * fitted[n + h]!
   let excess = 0
   let squares = 0
   for (let t = 0; t < n; t++)
     if (known[t]) {
-      const e = Math.min(values[t]!, cap) - fitted[t]!
+      const e = values[t]! - fitted[t]!
       excess += e * e - fitted[t]!
       squares += fitted[t]! * fitted[t]!
     }
-  return { mean, dispersion: Math.max(0, excess / squares) }
-
-  function multiply(phases: number, phase: (t: number) => number): void {
-    const own = new Float64Array(phases)
-    const due = new Float64Array(phases)
-    for (let t = 0; t < n; t++)
-      if (known[t]) {
-        own[phase(t)]! += Math.min(values[t]!, cap)
-        due[phase(t)]! += fitted[t]!
-      }
-    for (let t = 0; t < n + horizon; t++) {
-      const p = phase(t)
-      fitted[t]! *= (own[p]! + SHRINKAGE) / (due[p]! + SHRINKAGE)
-    }
-  }
+  const level = (accesses + SHRINKAGE) / (awaited + SHRINKAGE)
+  for (let t = n; t < n + horizon; t++) fitted[t]! *= level
+  return { fitted, dispersion: squares > 0 ? Math.max(0, excess / squares) : 0 }
 }
 
-/** Above it lie at most one in 200 intervals, and those far above the others. */
-function spikeCap(history: History): number {
+/** Multiplies `fitted` by a factor for each phase, a phase being `width` intervals of `period`. */
+function shrinkTowards(
+  values: Float64Array,
+  known: Uint8Array,
+  fitted: Float64Array,
+  width: number,
+  period: number,
+): void {
+  const n = values.length
+  const phases = Math.ceil(period / width)
+  const own = new Float64Array(phases).fill(SHRINKAGE)
+  const due = new Float64Array(phases).fill(SHRINKAGE)
+  for (let start = 0; start < n; start += period)
+    for (let p = 0, t = start; p < phases; p++) {
+      const end = Math.min(start + Math.min((p + 1) * width, period), n)
+      for (; t < end; t++)
+        if (known[t]) {
+          own[p]! += values[t]!
+          due[p]! += fitted[t]!
+        }
+    }
+  for (let p = 0; p < phases; p++) own[p]! /= due[p]!
+  for (let start = 0; start < fitted.length; start += period)
+    for (let p = 0, t = start; p < phases; p++) {
+      const end = Math.min(start + Math.min((p + 1) * width, period), fitted.length)
+      for (; t < end; t++) fitted[t]! *= own[p]!
+    }
+}
+
+/** The values, of which at most one in 200 is cut down to what can still belong to the others. */
+function capped(history: Intervals): Float64Array {
   const { values, known, length: n } = history
-  const spikes = Math.floor((n - history.gaps) / 200) + 1
   let cap = Number.POSITIVE_INFINITY
   for (let round = 0; round < 3; round++) {
     let sum = 0
     let squares = 0
     let count = 0
-    for (let t = 0; t < n; t++)
-      if (known[t] && values[t]! <= cap) {
-        sum += values[t]!
-        squares += values[t]! * values[t]!
-        count++
-      }
-    if (count < 2) return Number.POSITIVE_INFINITY
+    let highest = 0
+    for (let t = 0; t < n; t++) {
+      const v = values[t]!
+      if (!known[t]) continue
+      if (v > highest) highest = v
+      if (v > cap) continue
+      sum += v
+      squares += v * v
+      count++
+    }
+    if (count < 2) return values
     const mean = sum / count
     const limit = mean + CAP_DEVIATIONS * Math.sqrt(Math.max(squares / count - mean * mean, mean, 1 / count))
+    if (highest <= limit) break
     let above = 0
     for (let t = 0; t < n; t++) if (known[t] && values[t]! > limit) above++
-    if (above === 0 || above > spikes) return cap
+    if (above > 1 + count / 200) break
     cap = limit
   }
-  return cap
+  return cap === Number.POSITIVE_INFINITY ? values : values.map((v) => Math.min(v, cap))
 }
 
 /** The smallest k with P(X ≤ k) ≥ p, X negative binomial with this mean and dispersion. */

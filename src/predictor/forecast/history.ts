@@ -1,7 +1,14 @@
 import { invalid } from '../../errors'
 
+/** A stretch of a series: a number an interval, and whether it is known; one that is not is of no account. */
+export interface Intervals {
+  readonly values: Float64Array
+  readonly known: Uint8Array
+  readonly length: number
+}
+
 /** What is used of a series: its last intervals, from the first one that is known; gaps are filled, and marked. */
-export class History {
+export class History implements Intervals {
   /** Every interval has a number here; a filled gap is 0 in `known`. */
   readonly values: Float64Array
   readonly known: Uint8Array
@@ -62,7 +69,7 @@ export class History {
     const known = new Uint8Array(n)
     for (let t = 0; t < n; t++) {
       const v = series[start + t]!
-      if (v === v) {
+      if (!Number.isNaN(v)) {
         values[t] = v
         known[t] = 1
       }

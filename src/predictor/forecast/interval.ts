@@ -30,7 +30,7 @@ export function errorBand(errors: readonly Float64Array[], horizon: number, leve
   for (const row of errors)
     for (let h = 0; h < tested; h++) {
       const e = row[h]!
-      if (e === e) {
+      if (!Number.isNaN(e)) {
         sums[h]! += Math.abs(e)
         counts[h]!++
       }
@@ -50,7 +50,7 @@ export function errorBand(errors: readonly Float64Array[], horizon: number, leve
   for (const row of errors)
     for (let h = 0; h < steps; h++) {
       const e = row[h]!
-      if (e === e && scale[h]! > 0) scores.push(Math.abs(e) / scale[h]!)
+      if (!Number.isNaN(e) && scale[h]! > 0) scores.push(Math.abs(e) / scale[h]!)
     }
   if (scores.length === 0) return { scale, reach: 0 }
   const rank = Math.min(1, (level * (scores.length + 1)) / scores.length)

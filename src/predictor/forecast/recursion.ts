@@ -1,0 +1,89 @@
+/** A fitted recursion: z(t) = b(t) + c₀x(t−l₀) + … + constant, x = z − b. See autoregression.ts for b. */
+export interface Recursion {
+  /** Ascending, each ≥ 1. */
+  lags: Int32Array
+  period: number
+  smoothing: number
+}
+
+/** Space that a recursion needs while it runs; grown as needed, shared by all that run one after the other. */
+export class RecursionSpace {
+  x = new Float64Array(0)
+  base = new Float64Array(0)
+
+  reserve(reach: number, horizon: number): void {
+    if (this.x.length < reach + horizon) this.x = new Float64Array(reach + horizon)
+    if (this.base.length < horizon) this.base = new Float64Array(horizon)
+  }
+}
+
+/**
+ * Runs the recursion on from `origin` and writes z(origin … origin + horizon) to `into`, each kept in [low, high].
+ * Reads x at origin − lag and base at origin … origin + min(period, horizon); one coefficient per lag, then
+ * the constant.
+ */
+export function recur(
+  recursion: Recursion,
+  coefficients: Float64Array,
+  x: Float64Array,
+  base: Float64Array,
+  origin: number,
+  horizon: number,
+  low: number,
+  high: number,
+  space: RecursionSpace,
+  into: Float64Array,
+): void {
+  const { lags, period, smoothing } = recursion
+  const p = lags.length
+  const reach = p ? lags[p - 1]! : 0
+  space.reserve(reach, horizon)
+  const ahead = space.x
+  const level = space.base
+  // Only what lags of this horizon reach is read; before the series began x is 0, its mean.
+  for (let k = 0; k < p; k++) {
+    const lag = lags[k]!
+    const end = Math.min(lag, horizon)
+    for (let h = 0; h < end; h++) {
+      const t = origin + h - lag
+      ahead[reach + h - lag] = t < 0 ? 0 : x[t]!
+    }
+  }
+  const constant = coefficients[p]!
+  for (let h = 0; h < horizon; h++) {
+    let v = constant
+    for (let k = 0; k < p; k++) v += coefficients[k]! * ahead[reach + h - lags[k]!]!
+    let b = 0
+    if (smoothing !== 0) {
+      // After a whole season the profile follows the forecast itself.
+      b = h < period ? base[origin + h]! : level[h - period]! + smoothing * ahead[reach + h - period]!
+      level[h] = b
+    }
+    let value = v + b
+    if (value < low) value = low
+    else if (value > high) value = high
+    into[h] = value
+    ahead[reach + h] = value - b
+  }
+}
+
+/**
+ * What a profile that follows with α expects at each of the n + period intervals, into `base`; the first cycles are
+ * averaged evenly (1, 1/2, 1/3 … down to α), and the first of all expects what it sees.
+ */
+export function seasonalBase(
+  z: Float64Array,
+  n: number,
+  period: number,
+  smoothing: number,
+  base: Float64Array,
+): void {
+  const first = Math.min(period, n)
+  for (let t = 0; t < first; t++) base[t] = z[t]!
+  let cycle = 1
+  for (let start = period; start < n + period; start += period, cycle++) {
+    const alpha = Math.max(smoothing, 1 / cycle)
+    const end = Math.min(start + period, n + period)
+    for (let t = start, s = start - period; t < end; t++, s++) base[t] = base[s]! + alpha * (z[s]! - base[s]!)
+  }
+}
