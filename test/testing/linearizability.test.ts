@@ -79,6 +79,11 @@ describe('a history is accepted when', () => {
     good(set([0, 1], 'a'), cas([2, 3], 'a', undefined, true), has([4, 5], false))
   })
 
+  it('of two equal writes that return in one instant the later invoked came first', () => {
+    const [late, after] = [set([1, 5], 'a', { process: 1 }), cas([5, 6], 'a', 'b', true, { process: 1 })]
+    good(set([0, 5], 'a', { process: 2 }), late, after, get([7, 8], 'a'))
+  })
+
   it('a chain of unknown conditional writes explains a read', () => {
     good(set([0, 1], 'a'), cas([2], 'a', 'b'), cas([3], 'b', 'c'), get([4, 5], 'c'))
     bad(set([0, 1], 'a'), cas([2], 'a', 'b'), cas([3], 'x', 'c'), get([4, 5], 'c'))

@@ -158,11 +158,10 @@ export function search(
   }
 
   /** Reduction 5: whether this was visited with no more uncertain steps used; if not, it is from now on. */
-  const visited = (key: string, used: Used, remember: boolean): boolean => {
+  const visited = (key: string, used: Used): boolean => {
     const known = seen.get(key)
     states += Math.floor((known?.length ?? 0) / COMPARED_AS_ONE)
     if (known?.some((less) => isWithin(less, used))) return true
-    if (!remember) return false
     if (known) known.push(used)
     else seen.set(key, [used])
     return false
@@ -196,8 +195,8 @@ export function search(
       used.set(id, (used.get(id) ?? 0) + 1)
     }
     const key = `${level}|${open}|${classOf(state)}`
-    if (visited(key, used, owed === NONE)) return
-    if (owed !== NONE && visited(`${key}|${classOf(owed)}`, used, true)) return
+    // What is left out here because of `owed` was tried before the uncertain step; so `owed` is not part of the key.
+    if (visited(key, used)) return
     states++
 
     const needed = (id: number, without: number) => without === NONE || !fits(id, without)
