@@ -52,11 +52,14 @@ describe('a bank of forecasts', () => {
   it.each([0.05, 0.3, 1, 5, 10, 20, 30])(
     'expects about as many accesses as there are, at %d an interval',
     (level) => {
-      const rows = Array.from({ length: 60 }, (_, seed) => counts(level, N + H, seed + 1))
+      // Each row begins on another day, so that every day of the week is forecast.
+      const rows = Array.from({ length: 140 }, (_, s) => counts(level, N + 24 * s, s + 1).slice(24 * s))
       const bank = bankOf(rows)
       bank.refit()
       const expected = sum(rows.map((_, s) => sum(forecastOf(bank, s).mean)))
-      const truth = rows.length * sum(Array.from({ length: H }, (_, h) => level * weekly(N + h)))
+      const truth = sum(
+        rows.map((_, s) => sum(Array.from({ length: H }, (_, h) => level * weekly(24 * s + N + h)))),
+      )
       expect(expected / truth).toBeGreaterThan(0.9)
       expect(expected / truth).toBeLessThan(1.1)
     },
