@@ -1,0 +1,87 @@
+import { type AccessLogEntry, HashRing } from 'foreshard'
+
+const HOUR = 3_600_000
+
+/** Load and transactions of one week under one placement. */
+export interface Week {
+  /** Mean over hours of max shard load / mean shard load. */
+  imbalance: number
+  /** Share of the bookings that touched two shards or more. */
+  crossing: number
+  /** Share of the week's load, per shard. */
+  share: Map<string, number>
+}
+
+/**
+ * Keeps the books of one placement while the bookings pass: who served what, hour by hour. Two of these run side by
+ * side, one told where Foreshard serves a key, the other where the ring alone would.
+ */
+export class Ledger {
+  readonly #hours = new Map<number, Map<string, number>>()
+  #bookings = 0
+  #crossing = 0
+
+  /** Notes one booking: the shards of its keys. */
+  note(at: number, shards: readonly string[]): void {
+    const hour = Math.floor(at / HOUR)
+    let loads = this.#hours.get(hour)
+    if (!loads) {
+      loads = new Map()
+      this.#hours.set(hour, loads)
+    }
+    for (const shard of shards) loads.set(shard, (loads.get(shard) ?? 0) + 1)
+    this.#bookings++
+    if (new Set(shards).size > 1) this.#crossing++
+  }
+
+  /** The week's figures; then a new one begins. */
+  close(shards: readonly string[]): Week {
+    const total = new Map<string, number>()
+    let imbalance = 0
+    for (const loads of this.#hours.values()) {
+      const all = shards.map((shard) => loads.get(shard) ?? 0)
+      const sum = all.reduce((a, b) => a + b, 0)
+      imbalance += sum === 0 ? 1 : (Math.max(...all) * shards.length) / sum
+      for (const [shard, load] of loads) total.set(shard, (total.get(shard) ?? 0) + load)
+    }
+    const sum = [...total.values()].reduce((a, b) => a + b, 0)
+    const week = {
+      imbalance: imbalance / Math.max(1, this.#hours.size),
+      crossing: this.#crossing / Math.max(1, this.#bookings),
+      share: new Map(shards.map((shard) => [shard, (total.get(shard) ?? 0) / Math.max(1, sum)])),
+    }
+    this.#hours.clear()
+    this.#bookings = 0
+    this.#crossing = 0
+    return week
+  }
+}
+
+/** Where the keys would be if nothing ever moved but what a joining shard takes. */
+export class RingAlone {
+  readonly #ring: HashRing
+  readonly #shardOf = new Map<string, string>()
+
+  constructor(shards: readonly string[]) {
+    this.#ring = new HashRing(shards)
+  }
+
+  add(shard: string): void {
+    this.#ring.add(shard)
+    this.#shardOf.clear()
+  }
+
+  shardOf(key: string): string {
+    let shard = this.#shardOf.get(key)
+    if (shard === undefined) {
+      shard = this.#ring.shardOf(key)
+      this.#shardOf.set(key, shard)
+    }
+    return shard
+  }
+}
+
+/** The entry with the time of the flight in place of the time of the replay. */
+export function atFlightTime(entry: AccessLogEntry, at: number): AccessLogEntry {
+  return { ...entry, timestamp: at }
+}
