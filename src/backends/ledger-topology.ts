@@ -1,0 +1,253 @@
+import type { Clock } from '../clock'
+import { ErrorCode, ForeshardError, invalid } from '../errors'
+import { unknownShard } from '../placement/assignment'
+import { bucketSegment, checkSegment, isTagSegment } from '../placement/segment'
+import type {
+  AssignmentEntry,
+  Founding,
+  Lease,
+  RetainedEntry,
+  ShardEntry,
+  Topology,
+  TopologyChange,
+  TopologyDelta,
+  TopologyStore,
+} from '../topology-store'
+import type { TopologyHead, TopologyLedger } from './topology-ledger'
+
+/** Finished reshardings that are remembered, and so can be rolled back. */
+const HISTORY = 32
+/** Changes that a reader may be behind before it has to read the topology in full. */
+const DELTAS = 4096
+
+export interface LedgerTopologyOptions {
+  readonly supports: TopologyStore['supports']
+  /** Judges the lease. */
+  readonly clock: Clock
+  /** Names a topology that is founded. */
+  readonly newId: () => string
+}
+
+/** A topology store over a ledger: all of the rules, none of the storage. */
+export class LedgerTopology implements TopologyStore {
+  readonly supports: TopologyStore['supports']
+  readonly #ledger: TopologyLedger
+  readonly #clock: Clock
+  readonly #newId: () => string
+  #openers = 0
+
+  constructor(ledger: TopologyLedger, options: LedgerTopologyOptions) {
+    this.#ledger = ledger
+    this.#clock = options.clock
+    this.#newId = options.newId
+    this.supports = options.supports
+  }
+
+  async open(founding: Founding): Promise<Topology> {
+    await this.#ledger.open()
+    const standing = await this.#ledger.read(() => this.#topology())
+    const topology =
+      standing ??
+      (await this.#ledger.write(() => {
+        // Another process may have been faster.
+        if (!this.#ledger.get('head')) this.#create(founding)
+        return this.#topology()!
+      }))
+    this.#openers++
+    return topology
+  }
+
+  #create(founding: Founding): void {
+    checkFounding(founding)
+    const { buckets, seed, shards, owners } = founding
+    const ledger = this.#ledger
+    ledger.put('head', { id: this.#newId(), revision: 1, buckets, seed, founded: false })
+    ledger.put(
+      'shards',
+      shards.map(({ id, weight }) => ({ id, weight, state: 'active', incarnation: '' })),
+    )
+    for (let bucketId = 0; bucketId < buckets; bucketId++)
+      ledger.putAssignment(bucketSegment(bucketId), { shard: shards[owners[bucketId]!]!.id, epoch: 1 })
+  }
+
+  #topology(): Topology | undefined {
+    const ledger = this.#ledger
+    const head = ledger.get('head')
+    if (!head) return undefined
+    const assignments: AssignmentEntry[] = []
+    for (const [segment, { shard, epoch }] of ledger.assignments())
+      if (shard !== '') assignments.push({ segment, shard, epoch })
+    return {
+      ...head,
+      shards: ledger.get('shards')!,
+      assignments,
+      plan: ledger.get('plan') ?? undefined,
+      history: ledger.get('history') ?? [],
+      retained: ledger.get('retained') ?? [],
+    }
+  }
+
+  /** Closes it for one opener; the last one closes the ledger. */
+  async close(): Promise<void> {
+    if (this.#openers === 0 || --this.#openers > 0) return
+    await this.#ledger.close()
+  }
+
+  async changesSince(revision: number): Promise<TopologyDelta[] | undefined> {
+    this.#ready()
+    return this.#ledger.read(() => {
+      const newest = this.#ledger.get('head')!.revision
+      if (revision === newest) return []
+      const deltas = this.#ledger.deltasSince(revision)
+      return deltas[0]?.revision === revision + 1 ? deltas : undefined
+    })
+  }
+
+  async commit(change: TopologyChange): Promise<number | undefined> {
+    this.#ready()
+    // The caller may go on using what it gave.
+    const { expect = {}, ...wanted } = structuredClone(change)
+    return this.#ledger.write(() => {
+      const ledger = this.#ledger
+      const head = ledger.get('head')!
+      if (expect.revision !== undefined && expect.revision !== head.revision) return undefined
+      if (expect.term !== undefined) {
+        const lease = ledger.get('lease')
+        if (!lease || lease.holder === '' || lease.term !== expect.term) return undefined
+      }
+      if (expect.plan !== undefined && expect.plan !== (ledger.get('plan')?.id ?? null)) return undefined
+      const shards = wanted.shards ?? ledger.get('shards')!
+      checkChange(wanted, head, shards)
+
+      const assignments = wanted.assignments?.filter((entry) => this.#assign(entry))
+      const delta: TopologyDelta = { ...wanted, revision: head.revision + 1 }
+      if (assignments?.length) Object.assign(delta, { assignments })
+      else delete (delta as { assignments?: unknown }).assignments
+      // Nothing but late publications.
+      if (Object.keys(delta).length === 1) return head.revision
+
+      if (wanted.shards) ledger.put('shards', wanted.shards)
+      if (wanted.plan !== undefined) ledger.put('plan', wanted.plan)
+      if (wanted.history)
+        ledger.put('history', [...(ledger.get('history') ?? []), ...wanted.history].slice(-HISTORY))
+      if (wanted.retain || wanted.release) {
+        const gone = new Set([...(wanted.release ?? []), ...(wanted.retain ?? [])].map(retainedName))
+        const kept = (ledger.get('retained') ?? []).filter((it) => !gone.has(retainedName(it)))
+        ledger.put('retained', [...kept, ...(wanted.retain ?? [])])
+      }
+      ledger.put('head', {
+        ...head,
+        revision: delta.revision,
+        founded: head.founded || wanted.founded === true,
+      })
+      ledger.addDelta(delta)
+      ledger.dropDeltas(delta.revision - DELTAS)
+      return delta.revision
+    })
+  }
+
+  /** Takes the entry unless it is late, and says so. */
+  #assign({ segment, shard, epoch }: AssignmentEntry): boolean {
+    const stored = this.#ledger.assignment(segment)
+    if (shard === undefined) {
+      // A merge ends the life that its epoch belongs to, the last epoch of that life included.
+      if (stored && (stored.shard === '' || stored.epoch > epoch)) return false
+      this.#ledger.putAssignment(segment, { shard: '', epoch })
+      return true
+    }
+    if (stored && stored.epoch >= epoch) return false
+    this.#ledger.putAssignment(segment, { shard, epoch })
+    return true
+  }
+
+  async drawTicket(): Promise<number> {
+    this.#ready()
+    return this.#ledger.write(() => {
+      const ticket = (this.#ledger.get('ticket') ?? 0) + 1
+      this.#ledger.put('ticket', ticket)
+      return ticket
+    })
+  }
+
+  async acquireLease(holder: string, durationMs: number): Promise<Lease | undefined> {
+    this.#ready()
+    if (typeof holder !== 'string' || holder === '') throw invalid('holder', 'must be a name')
+    checkDuration(durationMs)
+    return this.#ledger.write(() => {
+      const now = this.#clock.now()
+      const lease = this.#ledger.get('lease') ?? { holder: '', term: 0, expiresAt: 0 }
+      const stands = lease.holder !== '' && now < lease.expiresAt
+      if (stands && lease.holder !== holder) return undefined
+      const term = stands ? lease.term : lease.term + 1
+      const next = { holder, term, expiresAt: now + durationMs }
+      this.#ledger.put('lease', next)
+      return next
+    })
+  }
+
+  async renewLease(holder: string, term: number, durationMs: number): Promise<boolean> {
+    this.#ready()
+    checkDuration(durationMs)
+    return this.#ledger.write(() => {
+      const now = this.#clock.now()
+      const lease = this.#ledger.get('lease')
+      if (!lease || lease.holder !== holder || lease.term !== term || now >= lease.expiresAt) return false
+      this.#ledger.put('lease', { holder, term, expiresAt: now + durationMs })
+      return true
+    })
+  }
+
+  async releaseLease(holder: string, term: number): Promise<void> {
+    this.#ready()
+    await this.#ledger.write(() => {
+      const lease = this.#ledger.get('lease')
+      // The term stays: the next holder's is higher.
+      if (lease?.holder === holder && lease.term === term)
+        this.#ledger.put('lease', { holder: '', term, expiresAt: 0 })
+    })
+  }
+
+  watch(listener: () => void): () => void {
+    this.#ready()
+    return this.#ledger.watch(listener)
+  }
+
+  #ready(): void {
+    if (this.#openers === 0)
+      throw new ForeshardError(ErrorCode.CLOSED, 'the topology is not open; a router opens it and closes it')
+  }
+}
+
+function retainedName({ segment, shard, epoch }: Pick<RetainedEntry, 'segment' | 'shard' | 'epoch'>): string {
+  return JSON.stringify([segment, shard, epoch])
+}
+
+function checkFounding({ buckets, shards, owners }: Founding): void {
+  if (owners.length !== buckets)
+    throw invalid('founding.owners', `must name an owner for each of ${buckets} buckets`)
+  for (const owner of owners)
+    if (!shards[owner]) throw invalid('founding.owners', `names shard ${owner} of ${shards.length}`)
+}
+
+/** What every reader relies on, checked before anything is changed. */
+function checkChange(
+  change: Omit<TopologyChange, 'expect'>,
+  head: TopologyHead,
+  shards: readonly ShardEntry[],
+): void {
+  const known = new Set(shards.map((shard) => shard.id))
+  for (const [i, { segment, shard, epoch }] of (change.assignments ?? []).entries()) {
+    const field = `change.assignments[${i}]`
+    checkSegment(segment, head.buckets, `${field}.segment`)
+    if (!Number.isSafeInteger(epoch) || epoch < 1)
+      throw invalid(`${field}.epoch`, 'must be a whole number from 1')
+    if (shard === undefined && !isTagSegment(segment))
+      throw invalid(`${field}.shard`, 'is missing; only a tag can be merged away')
+    if (shard !== undefined && !known.has(shard)) throw unknownShard(`${field}.shard`, shard)
+  }
+}
+
+function checkDuration(durationMs: number): void {
+  if (!Number.isFinite(durationMs) || durationMs <= 0)
+    throw invalid('durationMs', 'must be a number of ms above 0')
+}

@@ -1,0 +1,94 @@
+import { type Clock, type Random, systemClock, systemRandom } from '../../clock'
+import { isTagSegment, type SegmentId } from '../../placement/segment'
+import type { TopologyDelta, TopologyStore } from '../../topology-store'
+import { LedgerTopology } from '../ledger-topology'
+import type { StoredAssignment, TopologyDocuments, TopologyLedger } from '../topology-ledger'
+
+export interface MemoryTopologyOptions {
+  /** Judges the lease. */
+  clock?: Clock
+  random?: Random
+}
+
+/** The topology in the memory of this process, shared by the routers of the process that are given it. */
+export function memoryTopology({
+  clock = systemClock,
+  random = systemRandom,
+}: MemoryTopologyOptions = {}): TopologyStore {
+  return new LedgerTopology(new MemoryTopologyLedger(), {
+    clock,
+    newId: () => `memory-${Math.floor(random() * 2 ** 48).toString(16)}`,
+    supports: { durable: false, multiProcess: false },
+  })
+}
+
+class MemoryTopologyLedger implements TopologyLedger {
+  readonly #documents: { -readonly [N in keyof TopologyDocuments]?: TopologyDocuments[N] } = {}
+  readonly #buckets = new Map<SegmentId, StoredAssignment>()
+  readonly #tags = new Map<SegmentId, StoredAssignment>()
+  readonly #listeners = new Set<() => void>()
+  #deltas: TopologyDelta[] = []
+
+  read<T>(step: () => T): T {
+    return step()
+  }
+
+  write<T>(step: () => T): T {
+    return step()
+  }
+
+  get<N extends keyof TopologyDocuments>(name: N): TopologyDocuments[N] | undefined {
+    return this.#documents[name]
+  }
+
+  put<N extends keyof TopologyDocuments>(name: N, document: TopologyDocuments[N]): void {
+    this.#documents[name] = document
+  }
+
+  assignment(segment: SegmentId): StoredAssignment | undefined {
+    return this.#of(segment).get(segment)
+  }
+
+  putAssignment(segment: SegmentId, assignment: StoredAssignment): void {
+    this.#of(segment).set(segment, assignment)
+  }
+
+  #of(segment: SegmentId): Map<SegmentId, StoredAssignment> {
+    return isTagSegment(segment) ? this.#tags : this.#buckets
+  }
+
+  *assignments(): Iterable<readonly [SegmentId, StoredAssignment]> {
+    // A founding writes the buckets in their order, and none is added later.
+    yield* this.#buckets
+    yield* this.#tags
+  }
+
+  addDelta(delta: TopologyDelta): void {
+    this.#deltas.push(delta)
+    // After the commit has answered: whoever listens may commit again.
+    queueMicrotask(() => {
+      for (const listener of this.#listeners) listener()
+    })
+  }
+
+  deltasSince(revision: number): TopologyDelta[] {
+    const first = this.#deltas[0]
+    return first ? this.#deltas.slice(Math.max(0, revision + 1 - first.revision)) : []
+  }
+
+  dropDeltas(revision: number): void {
+    const first = this.#deltas[0]
+    // In bulk: a shift for each delta would copy the array each time.
+    if (first && revision - first.revision >= 1024) this.#deltas = this.deltasSince(revision)
+  }
+
+  watch(listener: () => void): () => void {
+    const own = () => listener()
+    this.#listeners.add(own)
+    return () => this.#listeners.delete(own)
+  }
+
+  open(): void {}
+
+  close(): void {}
+}
