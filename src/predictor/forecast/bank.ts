@@ -301,9 +301,8 @@ export class ForecastBank {
     const { intervals } = this
     const row = this.#row
     const at = s * intervals
-    const tail = intervals - this.#head
-    for (let c = 0; c < tail; c++) row[c] = this.#rates[at + this.#head + c]!
-    for (let c = tail; c < intervals; c++) row[c] = this.#rates[at + c - tail]!
+    row.set(this.#rates.subarray(at + this.#head, at + intervals))
+    row.set(this.#rates.subarray(at, at + this.#head), intervals - this.#head)
     let unknown = 0
     while (unknown < intervals && Number.isNaN(row[unknown]!)) unknown++
     return unknown
@@ -355,9 +354,10 @@ export class ForecastBank {
       p[at + this.#width - this.#x.length + k] = fit.x[intervals - 1 - k]!
     const own = fit.residual.period
     let phase = this.#next % period
-    for (let h = 0; h < period; h++) {
-      this.#profile[s * period + phase] = fit.base[intervals + (h % own)]!
+    for (let h = 0, k = 0; h < period; h++) {
+      this.#profile[s * period + phase] = fit.base[intervals + k]!
       phase = phase + 1 === period ? 0 : phase + 1
+      k = k + 1 === own ? 0 : k + 1
     }
     this.#relative.set(fit.relative, s * horizon)
     this.#errors.set(fit.errors, s * ORIGINS * horizon)
@@ -443,7 +443,7 @@ export class ForecastBank {
     recur(fit.direct, this.#direct, z, z, intervals, horizon, low, high, this.#space, first)
     recur(fit.residual, this.#residual, this.#x, this.#base, lags, horizon, low, high, this.#space, second)
     for (let h = 0; h < horizon; h++) {
-      const blend = weight * Math.exp(first[h]! + center) + (1 - weight) * Math.exp(second[h]! + center)
+      const blend = Math.exp(weight * first[h]! + (1 - weight) * second[h]! + center)
       mean[h] = Math.max(0, blend - offset)
       scale[h] = blend * this.#relative[s * this.horizon + h]!
     }

@@ -11,9 +11,10 @@ export class RecursionSpace {
   x = new Float64Array(0)
   base = new Float64Array(0)
 
-  reserve(reach: number, horizon: number): void {
-    if (this.x.length < reach + horizon) this.x = new Float64Array(reach + horizon)
-    if (this.base.length < horizon) this.base = new Float64Array(horizon)
+  reserve(horizon: number): void {
+    if (this.x.length >= horizon) return
+    this.x = new Float64Array(horizon)
+    this.base = new Float64Array(horizon)
   }
 }
 
@@ -36,34 +37,38 @@ export function recur(
 ): void {
   const { lags, period, smoothing } = recursion
   const p = lags.length
-  const reach = p ? lags[p - 1]! : 0
-  space.reserve(reach, horizon)
+  space.reserve(horizon)
   const ahead = space.x
   const level = space.base
-  // Only what lags of this horizon reach is read; before the series began x is 0, its mean.
+  // What lies in the past, lag by lag; before the series began x is 0, its mean.
+  const constant = coefficients[p]!
+  for (let h = 0; h < horizon; h++) into[h] = constant
   for (let k = 0; k < p; k++) {
     const lag = lags[k]!
-    const end = Math.min(lag, horizon)
-    for (let h = 0; h < end; h++) {
-      const t = origin + h - lag
-      ahead[reach + h - lag] = t < 0 ? 0 : x[t]!
-    }
+    const c = coefficients[k]!
+    const end = lag < horizon ? lag : horizon
+    let h = lag > origin ? lag - origin : 0
+    for (let t = origin + h - lag; h < end; h++, t++) into[h]! += c * x[t]!
   }
-  const constant = coefficients[p]!
+  // Then what was forecast itself, step by step.
   for (let h = 0; h < horizon; h++) {
-    let v = constant
-    for (let k = 0; k < p; k++) v += coefficients[k]! * ahead[reach + h - lags[k]!]!
+    let v = into[h]!
+    for (let k = 0; k < p; k++) {
+      const lag = lags[k]!
+      if (lag > h) break
+      v += coefficients[k]! * ahead[h - lag]!
+    }
     let b = 0
     if (smoothing !== 0) {
       // After a whole season the profile follows the forecast itself.
-      b = h < period ? base[origin + h]! : level[h - period]! + smoothing * ahead[reach + h - period]!
+      b = h < period ? base[origin + h]! : level[h - period]! + smoothing * ahead[h - period]!
       level[h] = b
     }
     let value = v + b
     if (value < low) value = low
     else if (value > high) value = high
     into[h] = value
-    ahead[reach + h] = value - b
+    ahead[h] = value - b
   }
 }
 

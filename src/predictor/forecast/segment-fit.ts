@@ -53,6 +53,9 @@ export class SegmentFit {
   readonly #work: Float64Array
   readonly #first: Float64Array
   readonly #second: Float64Array
+  /** Per origin, the parts of #first and #second that are its own. */
+  readonly #paths: [Float64Array, Float64Array][] = []
+  readonly #squares: Float64Array
   readonly #space = new RecursionSpace()
 
   constructor(n: number, seasons: readonly number[], horizon: number) {
@@ -80,6 +83,9 @@ export class SegmentFit {
     this.base = new Float64Array(n + period)
     this.#first = new Float64Array(ORIGINS * horizon)
     this.#second = new Float64Array(ORIGINS * horizon)
+    this.#squares = new Float64Array(horizon)
+    for (let k = 0; k < ORIGINS * horizon; k += horizon)
+      this.#paths.push([this.#first.subarray(k, k + horizon), this.#second.subarray(k, k + horizon)])
     // Origins a day apart; a longer horizon needs them further apart, a shorter history closer together.
     this.step = Math.max(1, Math.min(day || horizon, Math.floor((n / 2 - horizon) / (ORIGINS - 1))))
   }
@@ -119,80 +125,47 @@ export class SegmentFit {
     solveRidge(this.#gram, this.#directGram.width, RIDGE, this.directCoefficients, this.#work)
     this.#residualGram.compute(x, this.#gram)
     solveRidge(this.#gram, this.#residualGram.width, RIDGE, this.residualCoefficients, this.#work)
-    this.#backtest(rates)
+    this.#backtest()
   }
 
-  #backtest(rates: Float64Array): void {
+  #backtest(): void {
     const n = this.#n
     const horizon = this.#horizon
-    const { model } = this
-    const { offset, center, low, high } = model
+    const { step, z, errors, relative } = this
+    const { low, high } = this.model
     const first = this.#first
     const second = this.#second
+    const oldest = n - horizon - (ORIGINS - 1) * step
     let direct = 0
     let residual = 0
-    for (let o = 0; o < ORIGINS; o++) {
-      const origin = n - horizon - (ORIGINS - 1 - o) * this.step
-      const a = first.subarray(o * horizon, (o + 1) * horizon)
-      const b = second.subarray(o * horizon, (o + 1) * horizon)
-      recur(
-        this.direct,
-        this.directCoefficients,
-        this.z,
-        this.base,
-        origin,
-        horizon,
-        low,
-        high,
-        this.#space,
-        a,
-      )
-      recur(
-        this.residual,
-        this.residualCoefficients,
-        this.x,
-        this.base,
-        origin,
-        horizon,
-        low,
-        high,
-        this.#space,
-        b,
-      )
-      for (let h = 0; h < horizon; h++) {
-        const actual = rates[origin + h]! + offset
-        a[h] = Math.exp(a[h]! + center)
-        b[h] = Math.exp(b[h]! + center)
-        direct += Math.abs(actual - a[h]!)
-        residual += Math.abs(actual - b[h]!)
+    for (let o = 0, k = 0, origin = oldest; o < ORIGINS; o++, origin += step) {
+      const [a, b] = this.#paths[o]!
+      recur(this.direct, this.directCoefficients, z, this.base, origin, horizon, low, high, this.#space, a)
+      recur(this.residual, this.residualCoefficients, this.x, this.base, origin, horizon, low, high, this.#space, b)
+      for (let h = 0; h < horizon; h++, k++) {
+        const actual = z[origin + h]!
+        direct += Math.abs(actual - first[k]!)
+        residual += Math.abs(actual - second[k]!)
       }
     }
     const total = direct * direct + residual * residual
     const weight = total > 0 ? (residual * residual) / total : 1
-    model.weight = weight
-    const { errors, relative } = this
-    for (let o = 0; o < ORIGINS; o++) {
-      const origin = n - horizon - (ORIGINS - 1 - o) * this.step
-      for (let h = 0; h < horizon; h++) {
-        const k = o * horizon + h
-        const forecast = weight * first[k]! + (1 - weight) * second[k]!
-        errors[k] = (rates[origin + h]! + offset) / forecast - 1
+    this.model.weight = weight
+    const squares = this.#squares.fill(0)
+    for (let o = 0, k = 0, origin = oldest; o < ORIGINS; o++, origin += step)
+      for (let h = 0; h < horizon; h++, k++) {
+        const error = Math.exp(z[origin + h]! - weight * first[k]! - (1 - weight) * second[k]!) - 1
+        errors[k] = error
+        squares[h]! += error * error
       }
-    }
     for (let h = 0; h < horizon; h++) {
+      const from = Math.max(0, h - NEIGHBOURS)
+      const to = Math.min(horizon - 1, h + NEIGHBOURS)
       let sum = 0
-      let count = 0
-      for (let k = Math.max(0, h - NEIGHBOURS); k <= Math.min(horizon - 1, h + NEIGHBOURS); k++)
-        for (let o = 0; o < ORIGINS; o++) {
-          const e = errors[o * horizon + k]!
-          sum += e * e
-          count++
-        }
-      relative[h] = OPTIMISM * Math.sqrt(sum / count)
+      for (let k = from; k <= to; k++) sum += squares[k]!
+      relative[h] = OPTIMISM * Math.sqrt(sum / ((to - from + 1) * ORIGINS))
     }
-    for (let k = 0; k < errors.length; k++) {
-      const scale = relative[k % horizon]!
-      errors[k] = scale > 0 ? errors[k]! / scale : 0
-    }
+    for (let o = 0, k = 0; o < ORIGINS; o++)
+      for (let h = 0; h < horizon; h++, k++) errors[k] = relative[h]! > 0 ? errors[k]! / relative[h]! : 0
   }
 }
