@@ -1,56 +1,6 @@
-/** In-place radix-2 Fourier transform (Cooley and Tukey, 1965); the length is a power of two. */
-function transform(re: Float64Array, im: Float64Array): void {
-  const n = re.length
-  for (let i = 1, j = 0; i < n; i++) {
-    let bit = n >> 1
-    for (; j & bit; bit >>= 1) j ^= bit
-    j ^= bit
-    if (i < j) {
-      const r = re[i]!
-      re[i] = re[j]!
-      re[j] = r
-      const m = im[i]!
-      im[i] = im[j]!
-      im[j] = m
-    }
-  }
-  const { cosines, sines } = twiddles(n)
-  for (let len = 2; len <= n; len <<= 1) {
-    const half = len >> 1
-    const step = n / len
-    for (let i = 0; i < n; i += len) {
-      for (let j = 0, k = 0; j < half; j++, k += step) {
-        const a = i + j
-        const b = a + half
-        const c = cosines[k]!
-        const s = sines[k]!
-        const r = re[b]! * c - im[b]! * s
-        const m = re[b]! * s + im[b]! * c
-        re[b] = re[a]! - r
-        im[b] = im[a]! - m
-        re[a] = re[a]! + r
-        im[a] = im[a]! + m
-      }
-    }
-  }
-}
+import { RealTransform } from './real-transform'
 
-const twiddleTables = new Map<number, { cosines: Float64Array; sines: Float64Array }>()
-
-function twiddles(n: number) {
-  let table = twiddleTables.get(n)
-  if (!table) {
-    const cosines = new Float64Array(n / 2)
-    const sines = new Float64Array(n / 2)
-    for (let k = 0; k < n / 2; k++) {
-      cosines[k] = Math.cos((2 * Math.PI * k) / n)
-      sines[k] = -Math.sin((2 * Math.PI * k) / n)
-    }
-    table = { cosines, sines }
-    twiddleTables.set(n, table)
-  }
-  return table
-}
+const transforms = new Map<number, RealTransform>()
 
 /** Autocorrelation of z at the lags 0 … maxLag, each divided by its number of pairs, after a straight line is taken out. */
 export function autocorrelation(z: Float64Array, maxLag: number): Float64Array {
@@ -64,17 +14,26 @@ export function autocorrelation(z: Float64Array, maxLag: number): Float64Array {
   }
   const mean = sum / n
   const slope = n > 1 ? (tilt * 12) / (n * (n * n - 1)) : 0
-  let size = 2
+  // Zeros behind the series keep its end from meeting its beginning at any lag that is asked for.
+  let size = 4
   while (size < n + maxLag + 1) size <<= 1
-  const re = new Float64Array(size)
-  const im = new Float64Array(size)
-  for (let t = 0; t < n; t++) re[t] = z[t]! - mean - slope * (t - middle)
-  transform(re, im)
-  for (let k = 0; k < size; k++) {
-    re[k] = re[k]! * re[k]! + im[k]! * im[k]!
-    im[k] = 0
+  let transform = transforms.get(size)
+  if (!transform) {
+    transform = new RealTransform(size)
+    transforms.set(size, transform)
   }
-  transform(re, im)
+  const { values, re, im } = transform
+  values.fill(0, n)
+  for (let t = 0; t < n; t++) values[t] = z[t]! - mean - slope * (t - middle)
+  transform.run()
+  // The power spectrum is real and even, so its transform is the autocovariance, real and even as well.
+  const half = size / 2
+  for (let k = 0; k <= half; k++) {
+    const power = re[k]! * re[k]! + im[k]! * im[k]!
+    values[k] = power
+    if (k > 0 && k < half) values[size - k] = power
+  }
+  transform.run()
   const out = new Float64Array(maxLag + 1)
   const variance = re[0]! / n
   if (!(variance > 1e-12 * size * (1 + mean * mean))) return out
