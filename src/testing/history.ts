@@ -1,5 +1,6 @@
 import { ErrorCode, isForeshardError } from '../errors'
 import type { HistoryOperation } from './linearizability'
+import { ProcessDied, type SimulatedProcess } from './simulated-process'
 
 /** What of a router, or of anything that stands in for one, is put on record. */
 export interface RecordedStore {
@@ -31,11 +32,12 @@ export class History {
   /** Errors that no operation may end with. */
   readonly unexpected: { key: string; kind: Kind; error: unknown }[] = []
   readonly outcomes = { ok: 0, failed: 0, unknown: 0 }
+  lastError: unknown
   #events = 0
 
   /** The client functions of one process; every call at once with another takes a strand of its own. */
-  client(process: string, store: RecordedStore): Client {
-    return new Client(this, process, store)
+  client(strand: string, store: RecordedStore, process?: SimulatedProcess): Client {
+    return new Client(this, strand, process ? mortal(store, process) : store)
   }
 
   now(): number {
@@ -48,7 +50,8 @@ export class History {
   }
 
   outcomeOf(error: unknown, key: string, kind: Kind): 'failed' | 'unknown' {
-    if (isForeshardError(error, ErrorCode.OUTCOME_UNKNOWN)) return 'unknown'
+    this.lastError = error
+    if (error instanceof ProcessDied || isForeshardError(error, ErrorCode.OUTCOME_UNKNOWN)) return 'unknown'
     if (isForeshardError(error) && WITHOUT_EFFECT.has(error.code)) return 'failed'
     this.unexpected.push({ key, kind, error })
     return 'unknown'
@@ -176,6 +179,20 @@ export class Client {
       this.#history.add({ ...common, returnedAt, outcome } as HistoryOperation)
       return undefined
     }
+  }
+}
+
+/** The store as seen from outside the process it lives in. */
+function mortal(store: RecordedStore, process: SimulatedProcess): RecordedStore {
+  return {
+    get: (key) => process.answer(store.get(key)),
+    has: (key) => process.answer(store.has(key)),
+    set: (key, value, options) => process.answer(store.set(key, value, options)),
+    delete: (key, options) => process.answer(store.delete(key, options)),
+    getWithVersion: (key) => process.answer(store.getWithVersion(key)),
+    update: (key, next) => process.answer(store.update(key, next)),
+    getMany: (keys) => process.answer(store.getMany(keys)),
+    setMany: (entries) => process.answer(store.setMany(entries)),
   }
 }
 

@@ -1,5 +1,8 @@
 import type { Clock } from '../clock'
 
+/** What a caller outside is told of an answer that will never come. */
+export class ProcessDied extends Error {}
+
 /**
  * A process that can be stopped at any moment, as SIGSTOP, SIGCONT and SIGKILL would: while frozen it neither sends a
  * request, nor sees a reply, nor wakes from a sleep; after `kill` never again. What it had sent before is on its way.
@@ -10,6 +13,7 @@ export class SimulatedProcess {
   readonly clock: Clock
   #state: 'running' | 'frozen' | 'dead' = 'running'
   #waiting: (() => void)[] = []
+  readonly #mourners = new Set<(reason: ProcessDied) => void>()
 
   /** `skewMs`: how far its clock is ahead of `clock`. */
   constructor(name: string, clock: Clock, skewMs = 0) {
@@ -58,5 +62,16 @@ export class SimulatedProcess {
   kill(): void {
     this.#state = 'dead'
     this.#waiting = []
+    for (const mourn of this.#mourners) mourn(new ProcessDied(`${this.name} was killed`))
+    this.#mourners.clear()
+  }
+
+  /** The answer of the process, or ProcessDied. */
+  answer<T>(work: Promise<T>): Promise<T> {
+    if (this.isDead) return Promise.reject(new ProcessDied(`${this.name} is dead`))
+    return new Promise((resolve, reject) => {
+      this.#mourners.add(reject)
+      work.finally(() => this.#mourners.delete(reject)).then(resolve, reject)
+    })
   }
 }
