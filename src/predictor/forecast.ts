@@ -10,10 +10,11 @@ export const MAX_HORIZON = 10_000
 /** Longest season, in intervals. */
 export const MAX_SEASON = 20_000
 
-/** Intervals of history that are used at least, four weeks of hours; four of the longest season if that is more. */
+/** History that is used: four weeks of hours; fourteen of the first season or four of the longest if that is more. */
 const HISTORY = 672
-const SEASONS_OF_HISTORY = 4
-const LONGEST_HISTORY = 4 * MAX_SEASON
+const DAYS_OF_HISTORY = 14
+const WEEKS_OF_HISTORY = 4
+const LONGEST_HISTORY = WEEKS_OF_HISTORY * MAX_SEASON
 /** Fewer known intervals than this have no model, only a level. */
 const FEWEST = 8
 /** Counts with a smaller mean an interval are forecast as counts, from LOW_COUNT to MANY_COUNTS by a blend. */
@@ -70,7 +71,7 @@ export function forecast(series: ArrayLike<number>, options: ForecastOptions): F
     if (seasons.length) source = 'found'
   }
   const longest = seasons[seasons.length - 1] ?? 0
-  history = history.last(Math.max(HISTORY, SEASONS_OF_HISTORY * longest))
+  history = history.last(Math.max(HISTORY, DAYS_OF_HISTORY * (seasons[0] ?? 0), WEEKS_OF_HISTORY * longest))
   history.fill(seasons[0] ?? 0)
   const n = history.length
   const seen = n - history.gaps

@@ -14,6 +14,8 @@ export interface AutoregressionShape {
    */
   smoothing: number
   ridge: number
+  /** Coefficients, then the constant, that are not fitted but given. */
+  fixed?: readonly number[]
 }
 
 /**
@@ -45,6 +47,7 @@ export class Autoregression {
     this.#gram = new Float64Array(width * width)
     this.#work = new Float64Array((width - 1) * (width - 1))
     this.coefficients = new Float64Array(width - 1)
+    if (shape.fixed) this.coefficients.set(shape.fixed)
     this.#reach = shape.lags[shape.lags.length - 1] ?? 0
   }
 
@@ -61,15 +64,15 @@ export class Autoregression {
       this.#base = base
     }
     this.firstRow = Math.max(this.#reach, smoothing === 0 ? 0 : period)
-    if (this.#reach > 0) this.products.load(this.#x, n)
+    if (!this.shape.fixed) this.products.load(this.#x, n)
   }
 
   /**
    * Fits to the rows before `to`. `stretches` lists [from, to) pairs whose targets are known; rows between them
-   * are not targets, though what was filled in there may be a regressor. A member without lags has nothing to fit.
+   * are not targets, though what was filled in there may be a regressor. A member whose coefficients are given has nothing to fit.
    */
   fit(to: number, stretches: readonly number[]): void {
-    if (this.#reach === 0) return
+    if (this.shape.fixed) return
     this.#gram.fill(0)
     for (let k = 0; k < stretches.length; k += 2) {
       const from = Math.max(this.firstRow, stretches[k]!)

@@ -3,20 +3,40 @@ import type { History } from './history'
 import type { Scale } from './scale'
 
 /**
- * The past, forecast again: every member, from the same origins, a season apart, newest first, each fitted to what came
- * before its origin only (but never to fewer than MIN_ROWS rows, of which a few then lie after it).
+ * The past, forecast again: every member, from the same origins, each time fitted to what came before the origin only (but
+ * never to fewer than MIN_ROWS rows, of which some then lie after it).
  */
 export interface Backtest {
+  /** Newest first. */
   origins: number[]
   /** Steps that were forecast from each origin. */
   horizon: number
-  /** forecasts[member][origin]: `horizon` values on the model's scale. */
+  /** forecasts[member][origin]: `horizon` values in the series' own unit. */
   forecasts: Float64Array[][]
   /** Mean absolute error of each member in the series' own unit, over the known intervals. */
   errors: number[]
 }
 
 const MIN_ROWS = 100
+const COUNT = 12
+
+/**
+ * Up to COUNT origins, a season apart, closer together if the history is short; none in its first third. Without a
+ * season they are spread over the last two thirds.
+ */
+export function backtestOrigins(
+  n: number,
+  season: number,
+  horizon: number,
+): { origins: number[]; step: number } {
+  const earliest = Math.max(2, Math.floor(n / 3))
+  const newest = n - horizon
+  const spread = Math.floor((newest - earliest) / (COUNT - 1))
+  const step = Math.max(1, season ? Math.min(season, spread) : spread)
+  const origins: number[] = []
+  for (let origin = newest; origins.length < COUNT && origin >= earliest; origin -= step) origins.push(origin)
+  return { origins, step }
+}
 
 export function backtest(
   members: readonly Autoregression[],
@@ -24,14 +44,10 @@ export function backtest(
   scale: Scale,
   stretches: readonly number[],
   bounds: { low: number; high: number },
-  plan: { origins: number; step: number; horizon: number },
+  plan: { origins: readonly number[]; horizon: number },
 ): Backtest {
   const n = history.length
-  const { horizon, step } = plan
-  const origins: number[] = []
-  const earliest = Math.max(2, Math.floor(n / 3))
-  for (let origin = n - horizon; origins.length < plan.origins && origin >= earliest; origin -= step)
-    origins.push(origin)
+  const { origins, horizon } = plan
   const forecasts: Float64Array[][] = []
   const errors: number[] = []
   for (const member of members) {
@@ -43,8 +59,10 @@ export function backtest(
       member.fit(Math.max(origin, Math.min(n, member.firstRow + MIN_ROWS)), stretches)
       member.forecast(origin, horizon, bounds.low, bounds.high, steps)
       for (let h = 0; h < horizon; h++) {
+        const value = scale.from(steps[h]!)
+        steps[h] = value
         if (!history.known[origin + h]) continue
-        sum += Math.abs(history.values[origin + h]! - scale.from(steps[h]!))
+        sum += Math.abs(history.values[origin + h]! - value)
         count++
       }
       mine.push(steps)
@@ -52,5 +70,5 @@ export function backtest(
     forecasts.push(mine)
     errors.push(count ? sum / count : 0)
   }
-  return { origins, horizon, forecasts, errors }
+  return { origins: origins.slice(), horizon, forecasts, errors }
 }

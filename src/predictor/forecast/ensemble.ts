@@ -1,15 +1,14 @@
 import { Autoregression } from './autoregression'
-import { type Backtest, backtest } from './backtest'
+import { type Backtest, backtest, backtestOrigins } from './backtest'
 import type { History } from './history'
 import { errorBand } from './interval'
 import { memberShapes } from './members'
 import { Scale } from './scale'
 
-/** Origins of the backtest: one a season, the last twelve seasons. */
-const ORIGINS = 12
-
 /** A member whose error is this many times the best one's has no say. */
-const DROPPED_ABOVE = 1.6
+const DROPPED_ABOVE = 1.4
+/** Weights fall with this power of the error. */
+const POWER = 3
 
 export interface Weighted {
   name: string
@@ -21,8 +20,6 @@ export interface Ensemble {
   lower: Float64Array
   upper: Float64Array
   members: Weighted[]
-  /** Mean absolute error of the whole over the backtest; NaN if there was none. */
-  error: number
 }
 
 /** The weighted members' forecast; `history` is filled and longer than three intervals. */
@@ -50,12 +47,8 @@ export function ensemble(
   const stretches = knownStretches(history)
   const season = seasons.length && n >= 3 * seasons[0]! ? seasons[0]! : 0
   const tested = Math.min(horizon, Math.max(1, Math.floor(n / 4)))
-  const step = season || Math.max(1, Math.floor(n / 24))
-  const past = backtest(members, history, scale, stretches, bounds, {
-    origins: ORIGINS,
-    step,
-    horizon: tested,
-  })
+  const { origins, step } = backtestOrigins(n, season, tested)
+  const past = backtest(members, history, scale, stretches, bounds, { origins, horizon: tested })
   const weights = weigh(past, members)
 
   const mean = new Float64Array(horizon)
@@ -67,32 +60,30 @@ export function ensemble(
     for (let h = 0; h < horizon; h++) mean[h]! += weights[k]! * scale.from(steps[h]!)
   })
 
-  let sum = 0
-  let count = 0
-  const errors = past.origins.map((origin, o) => {
+  // Errors grow with the square root of the rate: between noise that adds and noise that multiplies.
+  const unit = (forecast: number) => (scale.logarithmic ? Math.sqrt(forecast + 0.05 * history.mean) : 1)
+  const errors = origins.map((origin, o) => {
     const row = new Float64Array(tested)
-    for (let h = 0; h < tested; h++) {
-      if (!history.known[origin + h]) {
-        row[h] = Number.NaN
-        continue
-      }
-      let blend = 0
-      for (let k = 0; k < members.length; k++)
-        if (weights[k]! > 0) blend += weights[k]! * scale.from(past.forecasts[k]![o]![h]!)
-      sum += Math.abs(history.values[origin + h]! - blend)
-      count++
-      row[h] = z[origin + h]! - scale.to(blend)
+    for (let k = 0; k < members.length; k++) {
+      const weight = weights[k]!
+      if (weight === 0) continue
+      const forecasts = past.forecasts[k]![o]!
+      for (let h = 0; h < tested; h++) row[h]! += weight * forecasts[h]!
     }
+    for (let h = 0; h < tested; h++)
+      row[h] = history.known[origin + h]
+        ? (history.values[origin + h]! - row[h]!) / unit(row[h]!)
+        : Number.NaN
     return row
   })
-  const band = errorBand(errors, horizon, level)
+  const seasonsTested = Math.max(1, ((origins.length - 1) * step) / (season || tested))
+  const band = errorBand(errors, horizon, level, seasonsTested)
   const lower = new Float64Array(horizon)
   const upper = new Float64Array(horizon)
   for (let h = 0; h < horizon; h++) {
-    const center = scale.to(mean[h]!)
-    const half = band.reach * band.scale[h]!
-    lower[h] = Math.min(mean[h]!, scale.from(center - half))
-    upper[h] = Math.max(mean[h]!, scale.from(center + half))
+    const half = band.reach * band.scale[h]! * unit(mean[h]!)
+    lower[h] = scale.logarithmic ? Math.max(0, mean[h]! - half) : mean[h]! - half
+    upper[h] = mean[h]! + half
   }
   const named = members.map((member, k) => ({ name: member.shape.name, weight: weights[k]! }))
   return {
@@ -100,21 +91,20 @@ export function ensemble(
     lower,
     upper,
     members: named.filter((member) => member.weight > 0),
-    error: count ? sum / count : Number.NaN,
   }
 }
 
-/** 1 / MAE² over the backtest, shared among the members that come near the best. */
+/** 1 / MAE³ over the backtest, shared among the members that come near the best. */
 function weigh(past: Backtest, members: readonly Autoregression[]): number[] {
-  const best = Math.min(...past.errors)
   // Without a backtest the simplest member, which is last, speaks alone.
   if (past.origins.length === 0) return members.map((_, k) => (k === members.length - 1 ? 1 : 0))
+  const best = Math.min(...past.errors)
   const floor = best * 1e-3 + Number.MIN_VALUE
   const raw = past.errors.map((error) =>
-    error <= best * DROPPED_ABOVE + floor ? (best + floor) / (error + floor) : 0,
+    error <= best * DROPPED_ABOVE + floor ? ((best + floor) / (error + floor)) ** POWER : 0,
   )
-  const total = raw.reduce((sum, r) => sum + r * r, 0)
-  return raw.map((r) => (r * r) / total)
+  const total = raw.reduce((sum, r) => sum + r, 0)
+  return raw.map((r) => r / total)
 }
 
 /** [from, to) pairs of known intervals; a gap of one or two is taken as known, since a line through it is near enough. */

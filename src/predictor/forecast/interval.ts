@@ -1,27 +1,36 @@
 import { quantile } from 'simple-statistics'
 
 /** Steps to either side over which the mean error of a step is averaged. */
-const SMOOTHING = 8
+const NEIGHBOURS = 3
 
-/** Errors of a backtest's origins hang together; with few origins their quantile is too low by about this share of one. */
-const FEW_ORIGINS = 1.2
+/**
+ * Errors of neighbouring days hang together, and the members were chosen by them: with a backtest of this many seasons the
+ * quantile of the errors is too low by half, with ten times as many by a twentieth. At most MOST times too low.
+ */
+const OPTIMISM = 1.2
+const MOST = 1.6
 
 /**
  * Prediction intervals from the errors that the method made on its own past (split conformal prediction, Lei and others,
  * 2018), normalised by how large the error is at each step, so that errors of all steps can be pooled.
  */
 export interface ErrorBand {
-  /** Mean absolute error at each step, on the model's scale. */
+  /** Mean absolute error at each step. */
   scale: Float64Array
   /** Half the width of the interval, in units of `scale`. */
   reach: number
 }
 
 /**
- * `errors[origin][step]`: actual minus forecast on the model's scale, NaN where the actual is not known. Steps beyond those
- * that could be backtested widen with the square root of the step, as a random walk does.
+ * `errors[origin][step]`: actual minus forecast, NaN where the actual is not known; `seasons`: how many seasons the origins span.
+ * Steps beyond those that could be backtested widen with the square root of the step, as a random walk does.
  */
-export function errorBand(errors: readonly Float64Array[], horizon: number, level: number): ErrorBand {
+export function errorBand(
+  errors: readonly Float64Array[],
+  horizon: number,
+  level: number,
+  seasons: number,
+): ErrorBand {
   const tested = errors[0]?.length ?? 0
   const scale = new Float64Array(horizon)
   if (tested === 0) return { scale, reach: 0 }
@@ -39,7 +48,7 @@ export function errorBand(errors: readonly Float64Array[], horizon: number, leve
   for (let h = 0; h < steps; h++) {
     let sum = 0
     let count = 0
-    for (let k = Math.max(0, h - SMOOTHING); k <= Math.min(tested - 1, h + SMOOTHING); k++) {
+    for (let k = Math.max(0, h - NEIGHBOURS); k <= Math.min(tested - 1, h + NEIGHBOURS); k++) {
       sum += sums[k]!
       count += counts[k]!
     }
@@ -54,5 +63,5 @@ export function errorBand(errors: readonly Float64Array[], horizon: number, leve
     }
   if (scores.length === 0) return { scale, reach: 0 }
   const rank = Math.min(1, (level * (scores.length + 1)) / scores.length)
-  return { scale, reach: quantile(scores, rank) * (1 + FEW_ORIGINS / errors.length) }
+  return { scale, reach: quantile(scores, rank) * Math.min(MOST, 1 + OPTIMISM / seasons) }
 }

@@ -2,46 +2,52 @@ import type { AutoregressionShape } from './autoregression'
 
 /** How much of its own sum of squares is added to each regressor: enough to solve, too little to bias. */
 const RIDGE = 1e-4
+/** How fast a profile follows: a tenth of each season's surprise. */
+const PROFILE = 0.1
+/** How fast the level follows. */
+const LEVEL = 0.3
+/** Fewer rows a coefficient than this, and an autoregression is a guess; a differenced one needs more. */
+const ROWS = 3
+const SEASONAL_ROWS = 6
+const DIFFERENCED_ROWS = 10
 
-/** Fewer rows than this many per coefficient make an autoregression guess. */
-const ROWS_PER_COEFFICIENT = 3
-
-const around = (period: number) => [period - 1, period, period + 1]
+const NEAR = [1, 2, 3]
 
 /**
- * The members for a history of n intervals with these seasons (ascending). Simple ones always; an autoregression only
- * if enough rows are left after its longest lag, so that a short history falls back by itself.
+ * The members for a history of n intervals with these seasons (ascending). The simple ones are always there; an
+ * autoregression only if enough rows are left after its longest lag, so that a short history falls back by itself. The
+ * simple ones cost little and are what saves a series that is not seasonal in the way it looked: a flash crowd.
  */
 export function memberShapes(n: number, seasons: readonly number[]): AutoregressionShape[] {
-  const shapes: AutoregressionShape[] = []
   const usable = seasons.filter((period) => n >= 2 * period)
   const day = usable[0] ?? 0
   const week = usable[usable.length - 1] ?? 0
-  const rows = (period: number, lags: readonly number[]) => n - Math.max(period, lags[lags.length - 1] ?? 0)
-  const add = (name: string, period: number, smoothing: number, lags: readonly number[]) => {
-    if (rows(smoothing > 0 ? period : 0, lags) >= Math.max(12, ROWS_PER_COEFFICIENT * (lags.length + 1)))
-      shapes.push({ name, period, smoothing, lags, ridge: RIDGE })
-  }
-  const near = [1, 2, 3]
-  let seasonal = near
-  for (let k = usable.length; k >= 0; k--) {
-    const lags = [...new Set([...near, ...usable.slice(0, k).flatMap(around)])].filter((lag) => lag > 0)
-    lags.sort((a, b) => a - b)
-    if (rows(0, lags) >= 6 * (lags.length + 1)) {
-      seasonal = lags
-      break
-    }
-  }
-  add('autoregression', 1, 0, seasonal)
+  const lags = seasonalLags(n, usable)
+  const reach = lags[lags.length - 1]!
+  const shapes: AutoregressionShape[] = []
+  const add = (name: string, period: number, smoothing: number, lags: readonly number[], fixed?: number[]) =>
+    shapes.push({ name, period, smoothing, lags, ridge: RIDGE, fixed })
+
+  if (n - reach >= ROWS * (lags.length + 1)) add('autoregression', 1, 0, lags)
   if (week) {
-    add('seasonal difference', week, 1, seasonal)
-    add(`profile of ${week}`, week, 0.1, near)
-    if (day !== week) add(`profile of ${day}`, day, 0.1, seasonal)
-    shapes.push({ name: `seasonal naive ${day}`, period: day, smoothing: 1, lags: [], ridge: 0 })
-    if (day !== week)
-      shapes.push({ name: `seasonal naive ${week}`, period: week, smoothing: 1, lags: [], ridge: 0 })
+    if (n - week - reach >= DIFFERENCED_ROWS * (lags.length + 1)) add('seasonal difference', week, 1, lags)
+    if (n - week >= ROWS * (NEAR.length + 1)) add(`profile of ${week}`, week, PROFILE, NEAR)
+    if (day !== week) add(`profile of ${day}`, day, PROFILE, lags)
+    add(`last value over profile of ${day}`, day, PROFILE, [1], [1, 0])
+    add(`season of ${day} ago`, day, 1, [], [0])
+    if (day !== week) add(`season of ${week} ago`, week, 1, [], [0])
   }
-  shapes.push({ name: 'level', period: 1, smoothing: 0.3, lags: [], ridge: 0 })
-  shapes.push({ name: 'naive', period: 1, smoothing: 1, lags: [], ridge: 0 })
+  add('level', 1, LEVEL, [], [0])
+  add('last value', 1, 1, [], [0])
   return shapes
+}
+
+/** The last three intervals, and those around the same time a season ago; the longest season only if it leaves enough rows. */
+function seasonalLags(n: number, seasons: readonly number[]): number[] {
+  for (let k = seasons.length; k > 0; k--) {
+    const around = seasons.slice(0, k).flatMap((period) => [period - 1, period, period + 1])
+    const lags = [...new Set([...NEAR, ...around])].sort((a, b) => a - b)
+    if (n - lags[lags.length - 1]! >= SEASONAL_ROWS * (lags.length + 1)) return lags
+  }
+  return NEAR
 }

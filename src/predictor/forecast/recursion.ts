@@ -46,7 +46,7 @@ export function recur(
   for (let k = 0; k < p; k++) {
     const lag = lags[k]!
     const c = coefficients[k]!
-    const end = lag < horizon ? lag : horizon
+    const end = Math.min(lag, horizon)
     let h = lag > origin ? lag - origin : 0
     for (let t = origin + h - lag; h < end; h++, t++) into[h]! += c * x[t]!
   }

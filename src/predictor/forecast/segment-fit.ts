@@ -141,7 +141,18 @@ export class SegmentFit {
     for (let o = 0, k = 0, origin = oldest; o < ORIGINS; o++, origin += step) {
       const [a, b] = this.#paths[o]!
       recur(this.direct, this.directCoefficients, z, this.base, origin, horizon, low, high, this.#space, a)
-      recur(this.residual, this.residualCoefficients, this.x, this.base, origin, horizon, low, high, this.#space, b)
+      recur(
+        this.residual,
+        this.residualCoefficients,
+        this.x,
+        this.base,
+        origin,
+        horizon,
+        low,
+        high,
+        this.#space,
+        b,
+      )
       for (let h = 0; h < horizon; h++, k++) {
         const actual = z[origin + h]!
         direct += Math.abs(actual - first[k]!)
