@@ -61,18 +61,21 @@ export function forecast(series: ArrayLike<number>, options: ForecastOptions): F
   let history = History.read(series, LONGEST_HISTORY)
   history.fill(0)
   let seasons: number[] = []
+  let scale: Scale | undefined
   let source: ForecastModel['seasonalitySource'] = 'none'
   if (given) {
     seasons = given
     if (seasons.length) source = 'given'
   } else if (history.max > history.min) {
-    const scale = new Scale(history.values, history.min, history.mean)
-    seasons = findSeasons(history.values.map((v) => scale.to(v))).periods
+    scale = new Scale(history.values, history.min, history.mean)
+    seasons = findSeasons(scale.z).periods
     if (seasons.length) source = 'found'
   }
   const longest = seasons[seasons.length - 1] ?? 0
+  const whole = history
   history = history.last(Math.max(HISTORY, DAYS_OF_HISTORY * (seasons[0] ?? 0), WEEKS_OF_HISTORY * longest))
   history.fill(seasons[0] ?? 0)
+  if (history !== whole || history.gaps > 0) scale = undefined
   const n = history.length
   const seen = n - history.gaps
   const model: ForecastModel = {
@@ -130,20 +133,21 @@ export function forecast(series: ArrayLike<number>, options: ForecastOptions): F
       flat(history.mean + 2 * deviation),
     )
   }
-  const whole = ensemble(history, seasons, horizon, level)
-  model.members = whole.members
+  scale ??= new Scale(history.values, history.min, history.mean)
+  const blended = ensemble(history, scale, seasons, horizon, level)
+  model.members = blended.members
   if (longest > 0 && n < 3 * longest)
     model.fallback = `${n} intervals are fewer than three seasons of ${longest}`
-  if (!profile || share === 0) return answer(whole.mean, whole.lower, whole.upper)
+  if (!profile || share === 0) return answer(blended.mean, blended.lower, blended.upper)
   model.members = [
     { name: 'count profile', weight: share },
-    ...whole.members.map((member) => ({ name: member.name, weight: member.weight * (1 - share) })),
+    ...blended.members.map((member) => ({ name: member.name, weight: member.weight * (1 - share) })),
   ]
   const blend = (a: number, b: number) => share * a + (1 - share) * b
   return answer(
-    Array.from(expected, (m, h) => blend(m, whole.mean[h]!)),
-    Array.from(expected, (m, h) => blend(countQuantile(m, profile.dispersion, tail), whole.lower[h]!)),
-    Array.from(expected, (m, h) => blend(countQuantile(m, profile.dispersion, 1 - tail), whole.upper[h]!)),
+    Array.from(expected, (m, h) => blend(m, blended.mean[h]!)),
+    Array.from(expected, (m, h) => blend(countQuantile(m, profile.dispersion, tail), blended.lower[h]!)),
+    Array.from(expected, (m, h) => blend(countQuantile(m, profile.dispersion, 1 - tail), blended.upper[h]!)),
   )
 }
 

@@ -56,12 +56,14 @@ export class Autoregression {
     if (smoothing === 0) {
       this.#x = z
     } else {
-      const x = new Float64Array(n)
-      const base = new Float64Array(n + period)
+      if (this.#base.length !== n + period) {
+        this.#x = new Float64Array(n)
+        this.#base = new Float64Array(n + period)
+      }
+      const x = this.#x
+      const base = this.#base
       seasonalBase(z, n, period, smoothing, base)
       for (let t = 0; t < n; t++) x[t] = z[t]! - base[t]!
-      this.#x = x
-      this.#base = base
     }
     this.firstRow = Math.max(this.#reach, smoothing === 0 ? 0 : period)
     if (!this.shape.fixed) this.products.load(this.#x, n)

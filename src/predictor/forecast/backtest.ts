@@ -7,17 +7,15 @@ import type { Scale } from './scale'
  * never to fewer than MIN_ROWS rows, of which some then lie after it).
  */
 export interface Backtest {
-  /** Newest first. */
-  origins: number[]
-  /** Steps that were forecast from each origin. */
-  horizon: number
-  /** forecasts[member][origin]: `horizon` values in the series' own unit. */
-  forecasts: Float64Array[][]
+  /** forecasts[member][origin · horizon + step], in the series' own unit. */
+  forecasts: Float64Array[]
   /** Mean absolute error of each member in the series' own unit, over the known intervals. */
   errors: number[]
 }
 
+/** Rows that a fit has at least, as far as the history has them. */
 const MIN_ROWS = 100
+/** Origins. */
 const COUNT = 12
 
 /**
@@ -44,31 +42,30 @@ export function backtest(
   scale: Scale,
   stretches: readonly number[],
   bounds: { low: number; high: number },
-  plan: { origins: readonly number[]; horizon: number },
+  origins: readonly number[],
+  horizon: number,
 ): Backtest {
-  const n = history.length
-  const { origins, horizon } = plan
-  const forecasts: Float64Array[][] = []
+  const { values, known, length: n } = history
+  const steps = new Float64Array(horizon)
   const errors: number[] = []
-  for (const member of members) {
-    const mine: Float64Array[] = []
+  const forecasts = members.map((member) => {
+    const own = new Float64Array(origins.length * horizon)
+    let at = 0
     let sum = 0
     let count = 0
     for (const origin of origins) {
-      const steps = new Float64Array(horizon)
       member.fit(Math.max(origin, Math.min(n, member.firstRow + MIN_ROWS)), stretches)
       member.forecast(origin, horizon, bounds.low, bounds.high, steps)
-      for (let h = 0; h < horizon; h++) {
+      for (let h = 0; h < horizon; h++, at++) {
         const value = scale.from(steps[h]!)
-        steps[h] = value
-        if (!history.known[origin + h]) continue
-        sum += Math.abs(history.values[origin + h]! - value)
+        own[at] = value
+        if (!known[origin + h]) continue
+        sum += Math.abs(values[origin + h]! - value)
         count++
       }
-      mine.push(steps)
     }
-    forecasts.push(mine)
     errors.push(count ? sum / count : 0)
-  }
-  return { origins: origins.slice(), horizon, forecasts, errors }
+    return own
+  })
+  return { forecasts, errors }
 }

@@ -3,7 +3,7 @@ import { type Backtest, backtest, backtestOrigins } from './backtest'
 import type { History } from './history'
 import { errorBand } from './interval'
 import { memberShapes } from './members'
-import { Scale } from './scale'
+import type { Scale } from './scale'
 
 /** A member whose error is this many times the best one's has no say. */
 const DROPPED_ABOVE = 1.4
@@ -22,33 +22,34 @@ export interface Ensemble {
   members: Weighted[]
 }
 
-/** The weighted members' forecast; `history` is filled and longer than three intervals. */
+/**
+ * The weighted members' forecast. `history` is filled and longer than three intervals; `scale` is its own.
+ */
 export function ensemble(
   history: History,
+  scale: Scale,
   seasons: readonly number[],
   horizon: number,
   level: number,
 ): Ensemble {
   const n = history.length
-  const scale = new Scale(history.values, history.min, history.mean)
-  const z = new Float64Array(n)
+  const { z } = scale
   let low = Number.POSITIVE_INFINITY
   let high = Number.NEGATIVE_INFINITY
   for (let t = 0; t < n; t++) {
-    z[t] = scale.to(history.values[t]!)
     if (z[t]! < low) low = z[t]!
     if (z[t]! > high) high = z[t]!
   }
   // A third of fitted recursions have an explosive root; none may leave what was seen by more than a quarter of its range.
   const margin = (high - low) / 4
   const bounds = { low: low - margin, high: high + margin }
-  const members = memberShapes(n, seasons).map((shape) => new Autoregression(shape))
+  const members = membersFor(n, seasons)
   for (const member of members) member.load(z, n)
   const stretches = knownStretches(history)
   const season = seasons.length && n >= 3 * seasons[0]! ? seasons[0]! : 0
   const tested = Math.min(horizon, Math.max(1, Math.floor(n / 4)))
   const { origins, step } = backtestOrigins(n, season, tested)
-  const past = backtest(members, history, scale, stretches, bounds, { origins, horizon: tested })
+  const past = backtest(members, history, scale, stretches, bounds, origins, tested)
   const weights = weigh(past, members)
 
   const mean = new Float64Array(horizon)
@@ -67,8 +68,8 @@ export function ensemble(
     for (let k = 0; k < members.length; k++) {
       const weight = weights[k]!
       if (weight === 0) continue
-      const forecasts = past.forecasts[k]![o]!
-      for (let h = 0; h < tested; h++) row[h]! += weight * forecasts[h]!
+      const forecasts = past.forecasts[k]!
+      for (let h = 0, at = o * tested; h < tested; h++, at++) row[h]! += weight * forecasts[at]!
     }
     for (let h = 0; h < tested; h++)
       row[h] = history.known[origin + h]
@@ -94,10 +95,20 @@ export function ensemble(
   }
 }
 
+let last: { key: string; members: Autoregression[] } = { key: '', members: [] }
+
+/** Members hold a megabyte of space and no memory of a series: one after the other can use it if they have the same shape. */
+function membersFor(n: number, seasons: readonly number[]): Autoregression[] {
+  const key = `${n}:${seasons.join()}`
+  if (last.key !== key)
+    last = { key, members: memberShapes(n, seasons).map((shape) => new Autoregression(shape)) }
+  return last.members
+}
+
 /** 1 / MAE³ over the backtest, shared among the members that come near the best. */
 function weigh(past: Backtest, members: readonly Autoregression[]): number[] {
   // Without a backtest the simplest member, which is last, speaks alone.
-  if (past.origins.length === 0) return members.map((_, k) => (k === members.length - 1 ? 1 : 0))
+  if (past.forecasts[0]!.length === 0) return members.map((_, k) => (k === members.length - 1 ? 1 : 0))
   const best = Math.min(...past.errors)
   const floor = best * 1e-3 + Number.MIN_VALUE
   const raw = past.errors.map((error) =>

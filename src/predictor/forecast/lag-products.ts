@@ -35,6 +35,7 @@ export class LagProducts {
   /** One pass per difference over x[0..n). x should be centred: the sums are subtracted from each other. */
   load(x: Float64Array, n: number): void {
     const stride = n + 1
+    // One sum of x itself follows those of the products.
     const rows = this.#differences.length + 1
     if (this.#sums.length < rows * stride) this.#sums = new Float64Array(rows * stride)
     this.#stride = stride
