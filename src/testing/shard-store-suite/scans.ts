@@ -34,7 +34,8 @@ export const scanPromises: Promised[] = [
         shown.push(...answer.entries.map((it) => it.key))
         cursor = answer.next
         for (let i = 0; i < 4; i++) await shard.delete(`goes ${(page * 7 + i * 13) % 60}`)
-        await shard.set(`comes ${page}`, 'v')
+        // More than a page shows: a scan that followed them would never end.
+        for (let i = 0; i < 4; i++) await shard.set(`comes ${page} ${i}`, 'v')
         await shard.set(stays[(page * 11) % 60]!, `changed at ${page}`)
         await shard.delete(`flickers ${(page % 12) * 5}`)
         await shard.set(`flickers ${(page % 12) * 5}`, 'again')
@@ -146,6 +147,13 @@ export const scanPromises: Promised[] = [
     run: async (shard) => {
       await shard.set('k', 'v')
       await shard.importing(6)
+      const nobody = await shard.store.scan({
+        ...shard.at(),
+        as: { role: 'source', ticket: 0 },
+        want: 'values',
+        limit: 1,
+      })
+      assert.equal(nobody.ok, false)
       await shard.takes('#3', { step: 'export', epoch: 1, ticket: 5, peer: 'b' })
       const allowed = async (segment: '#3' | '#5', as: Parameters<typeof shard.scan>[0]) => {
         const page = await shard.store.scan({ ...shard.at(segment), as, want: 'values', limit: 1 })

@@ -1,0 +1,96 @@
+import assert from 'node:assert/strict'
+import type { HistoryEntry } from '../../topology-store'
+import type { TopologyPromise } from '../topology-store-suite'
+import { FOUNDING, plan, read } from './founding'
+
+const finished = (id: string): HistoryEntry => ({
+  id,
+  at: 1_700_000_000_000,
+  confidence: 0.5,
+  reason: 'why',
+  before: [['#0', 'a']],
+  carved: ['{x}'],
+  merged: [['{y}', 'b']],
+})
+
+export const planPromises: TopologyPromise[] = [
+  {
+    name: 'a plan is kept in full, replaced, and ended',
+    run: async ({ topology }) => {
+      await topology.open(FOUNDING)
+      await topology.commit({ plan: plan('p') })
+      assert.deepEqual((await read(topology)).plan, plan('p'))
+      await topology.commit({ expect: { plan: 'p' }, plan: { ...plan('p'), cancelled: true } })
+      assert.equal((await read(topology)).plan?.cancelled, true)
+      await topology.commit({ expect: { plan: 'p' }, plan: null, history: [finished('p')] })
+      const { plan: ended, history } = await read(topology)
+      assert.equal(ended, undefined)
+      assert.deepEqual(history, [finished('p')])
+    },
+  },
+  {
+    name: 'the end of a plan is told as null',
+    run: async ({ topology }) => {
+      await topology.open(FOUNDING)
+      const revision = (await topology.commit({ plan: plan('p') }))!
+      await topology.commit({ plan: null })
+      assert.deepEqual(await topology.changesSince(revision), [{ revision: revision + 1, plan: null }])
+    },
+  },
+  {
+    name: 'history is kept oldest first, and bounded',
+    run: async ({ topology }) => {
+      await topology.open(FOUNDING)
+      for (let i = 0; i < 100; i++) await topology.commit({ history: [finished(`p${i}`)] })
+      const { history } = await read(topology)
+      assert.ok(history.length >= 10 && history.length < 100, `${history.length} are kept`)
+      assert.deepEqual(
+        history.map((it) => it.id),
+        Array.from({ length: history.length }, (_, i) => `p${100 - history.length + i}`),
+      )
+    },
+  },
+  {
+    name: 'what is retained is listed until it is released',
+    run: async ({ topology }) => {
+      await topology.open(FOUNDING)
+      const first = { segment: '#0', shard: 'a', epoch: 2, until: 5000 } as const
+      const second = { segment: '#0', shard: 'b', epoch: 3, until: 6000 } as const
+      await topology.commit({ retain: [first] })
+      await topology.commit({ retain: [second] })
+      await topology.commit({ retain: [{ ...first, until: 7000 }] })
+      assert.deepEqual((await read(topology)).retained.map((it) => [it.shard, it.until]).sort(), [
+        ['a', 7000],
+        ['b', 6000],
+      ])
+      await topology.commit({ release: [{ segment: '#0', shard: 'b', epoch: 2 }] })
+      assert.equal((await read(topology)).retained.length, 2)
+      await topology.commit({ release: [{ segment: '#0', shard: 'b', epoch: 3 }] })
+      assert.deepEqual((await read(topology)).retained, [{ ...first, until: 7000 }])
+    },
+  },
+  {
+    name: 'shards join, drain and leave',
+    run: async ({ topology }) => {
+      const { shards } = await topology.open(FOUNDING)
+      const joined = { id: 'c', weight: 0.5, state: 'active', incarnation: 'run 1' } as const
+      const draining = { ...shards[0]!, state: 'draining' } as const
+      await topology.commit({ shards: [draining, shards[1]!, joined] })
+      assert.deepEqual((await read(topology)).shards, [draining, shards[1], joined])
+      await topology.commit({ assignments: [{ segment: '#0', shard: 'c', epoch: 2 }] })
+      await topology.commit({ shards: [shards[1]!, joined] })
+      assert.deepEqual((await read(topology)).shards, [shards[1], joined])
+    },
+  },
+  {
+    name: "what was committed is the store's own: a caller may go on using what it gave",
+    run: async ({ topology }) => {
+      await topology.open(FOUNDING)
+      const moves = [{ segment: '#0', to: 'b', from: 'a' }] as const
+      const given = { ...plan('p'), moves: [...moves] }
+      await topology.commit({ plan: given })
+      given.moves.length = 0
+      assert.deepEqual((await read(topology)).plan?.moves, moves)
+    },
+  },
+]
