@@ -15,6 +15,7 @@ const HISTORY = 672
 const DAYS_OF_HISTORY = 14
 const WEEKS_OF_HISTORY = 4
 const LONGEST_HISTORY = WEEKS_OF_HISTORY * MAX_SEASON
+const HUGE = 1e100
 /** Fewer known intervals than this have no model, only a level. */
 const FEWEST = 8
 /** Counts with a smaller mean an interval are forecast as counts, from LOW_COUNT to MANY_COUNTS by a blend. */
@@ -59,7 +60,17 @@ export interface Forecast {
 export function forecast(series: ArrayLike<number>, options: ForecastOptions): Forecast {
   const { horizon, level, given } = validated(series, options)
   let history = History.read(series, LONGEST_HISTORY)
-  history.fill(0)
+  const peak = Math.max(history.max, -history.min)
+  if (peak > HUGE || (peak > 0 && peak < 1 / HUGE)) {
+    // Sums and squares of such numbers do not fit into a double.
+    const { mean, lower, upper, model } = forecast(
+      Array.from(series, (v) => v / peak),
+      options,
+    )
+    const back = (v: number) => finite(v * peak)
+    return { mean: mean.map(back), lower: lower.map(back), upper: upper.map(back), model }
+  }
+  history.fill([])
   let seasons: number[] = []
   let scale: Scale | undefined
   let source: ForecastModel['seasonalitySource'] = 'none'
@@ -68,13 +79,13 @@ export function forecast(series: ArrayLike<number>, options: ForecastOptions): F
     if (seasons.length) source = 'given'
   } else if (history.max > history.min) {
     scale = new Scale(history.values, history.min, history.mean)
-    seasons = findSeasons(scale.z).periods
+    seasons = findSeasons(scale.z, history.gaps ? history.known : undefined).periods
     if (seasons.length) source = 'found'
   }
   const longest = seasons[seasons.length - 1] ?? 0
   const whole = history
   history = history.last(Math.max(HISTORY, DAYS_OF_HISTORY * (seasons[0] ?? 0), WEEKS_OF_HISTORY * longest))
-  history.fill(seasons[0] ?? 0)
+  history.fill(seasons)
   if (history !== whole || history.gaps > 0) scale = undefined
   const n = history.length
   const seen = n - history.gaps

@@ -85,8 +85,11 @@ export class History implements Intervals {
     return new History(this.values.slice(start), this.known.slice(start))
   }
 
-  /** A gap becomes the mean of the known intervals a season before and after it, else lies on a line between its ends. */
-  fill(season: number): void {
+  /**
+   * A gap becomes the mean of the known intervals a season before and after it, of the longest season that has any; one of two
+   * intervals or less, or without a season, lies on a line between its ends. Seasons ascending.
+   */
+  fill(seasons: readonly number[]): void {
     const { values, known, length } = this
     if (this.gaps === 0) return
     let before = -1
@@ -101,18 +104,25 @@ export class History implements Intervals {
         const left = values[before]!
         const right = end < length ? values[end]! : left
         let fill = left + ((right - left) * (g - before)) / (end - before)
-        if (season > 1 && end - t > 2) {
-          let past = g - season
-          while (past >= 0 && !known[past]) past -= season
-          let next = g + season
-          while (next < length && !known[next]) next += season
-          if (past >= 0 && next < length) fill = (values[past]! + values[next]!) / 2
-          else if (past >= 0) fill = values[past]!
-          else if (next < length) fill = values[next]!
-        }
+        if (end - t > 2) fill = this.#aSeasonAway(g, seasons) ?? fill
         values[g] = fill
       }
       t = end - 1
     }
+  }
+
+  #aSeasonAway(gap: number, seasons: readonly number[]): number | undefined {
+    const { values, known, length } = this
+    for (let k = seasons.length - 1; k >= 0; k--) {
+      const season = seasons[k]!
+      let past = gap - season
+      while (past >= 0 && !known[past]) past -= season
+      let next = gap + season
+      while (next < length && !known[next]) next += season
+      if (past >= 0 && next < length) return (values[past]! + values[next]!) / 2
+      if (past >= 0) return values[past]!
+      if (next < length) return values[next]!
+    }
+    return undefined
   }
 }
