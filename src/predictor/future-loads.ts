@@ -1,0 +1,173 @@
+import type { Random } from '../clock'
+import { type Alternative, type Judgement, judge } from './confidence'
+import { peakOf } from './objective'
+import type { Outlook } from './outlook'
+import type { Pace } from './pace'
+import type { Objective } from './prediction'
+
+/** A move as it is judged: all items that go from one shard to another together. */
+export interface Proposal {
+  readonly items: readonly number[]
+  readonly from: number
+  readonly to: number
+  /** Crossing removed minus churn, in J, and how unsure that is. */
+  readonly fixedGain: number
+  readonly deviation: number
+}
+
+export interface PlanJudgement {
+  readonly whole: Judgement
+  /** Per move: against the placement as it is, and against the whole plan without it. */
+  readonly alone: readonly Judgement[]
+  readonly last: readonly Judgement[]
+}
+
+/** Items between two rests. */
+const BLOCK = 256
+
+/** What the shards carry in each of the futures of an outlook, under the placement as it is and with moves. */
+export class FutureLoads {
+  readonly futures: number
+  readonly horizon: number
+  readonly #outlook: Outlook
+  readonly #weights: readonly number[]
+  /** (future · horizon + step) · shards + shard. */
+  readonly #loads: Float64Array
+  readonly #expected: Float64Array
+  readonly #vector: Float64Array
+
+  private constructor(outlook: Outlook, weights: readonly number[]) {
+    this.#outlook = outlook
+    this.#weights = weights
+    this.futures = outlook.futures
+    this.horizon = outlook.horizon
+    this.#loads = new Float64Array(this.futures * this.horizon * weights.length)
+    this.#expected = new Float64Array(this.horizon * weights.length)
+    this.#vector = new Float64Array(this.horizon)
+  }
+
+  static async of(
+    outlook: Outlook,
+    shardOf: Int32Array,
+    weights: readonly number[],
+    pace: Pace,
+  ): Promise<FutureLoads> {
+    const it = new FutureLoads(outlook, weights)
+    const n = weights.length
+    for (let item = 0; item < shardOf.length; item++) {
+      const shard = shardOf[item]!
+      for (let h = 0; h < it.horizon; h++)
+        it.#expected[h * n + shard]! += outlook.mean[item * it.horizon + h]!
+      for (let f = 0; f < it.futures; f++) {
+        outlook.future(f, item, it.#vector)
+        for (let h = 0; h < it.horizon; h++) it.#loads[(f * it.horizon + h) * n + shard]! += it.#vector[h]!
+      }
+      if (item % BLOCK === 0) await pace.rest()
+    }
+    return it
+  }
+
+  /**
+   * By step: standard deviation of a shard's load from its forecast, relative to its fair share; what all shards have in common is left
+   * out. Averaged with the steps beside it.
+   */
+  noise(): Float64Array {
+    const n = this.#weights.length
+    const capacity = this.#weights.reduce((sum, weight) => sum + weight, 0)
+    const squares = new Float64Array(this.horizon)
+    const counts = new Float64Array(this.horizon)
+    for (let f = 0; f < this.futures; f++)
+      for (let h = 0; h < this.horizon; h++) {
+        const at = (f * this.horizon + h) * n
+        let actual = 0
+        let expected = 0
+        for (let s = 0; s < n; s++) {
+          actual += this.#loads[at + s]!
+          expected += this.#expected[h * n + s]!
+        }
+        if (actual === 0 || expected === 0) continue
+        for (let s = 0; s < n; s++) {
+          const share = this.#weights[s]! / capacity
+          const error = (this.#loads[at + s]! / actual - this.#expected[h * n + s]! / expected) / share
+          squares[h]! += error * error
+          counts[h]!++
+        }
+      }
+    return squares.map((_, h) => {
+      let sum = 0
+      let count = 0
+      for (let k = Math.max(0, h - 1); k <= Math.min(this.horizon - 1, h + 1); k++) {
+        sum += squares[k]!
+        count += counts[k]!
+      }
+      return count > 0 ? Math.sqrt(sum / count) : 0
+    })
+  }
+
+  /** Mean imbalance over all futures with these moves, and without any. */
+  imbalance(moves: readonly Proposal[]): { before: number; after: number } {
+    const before = this.#peaks(this.#loads)
+    const after = this.#peaks(this.#moved(this.#loads.slice(), moves, 1))
+    const mean = (peaks: Float64Array) => {
+      const seen = peaks.filter((peak) => peak > 0)
+      return seen.length > 0 ? seen.reduce((sum, peak) => sum + peak, 0) / seen.length : 1
+    }
+    return { before: mean(before), after: mean(after) }
+  }
+
+  judge(moves: readonly Proposal[], objective: Objective, random: Random): PlanJudgement {
+    const before = this.#peaks(this.#loads)
+    const loads = this.#moved(this.#loads.slice(), moves, 1)
+    const after = this.#peaks(loads)
+    const alternatives: Alternative[] = [
+      {
+        without: before,
+        with: after,
+        fixedGain: moves.reduce((sum, move) => sum + move.fixedGain, 0),
+        deviation: Math.sqrt(moves.reduce((sum, move) => sum + move.deviation ** 2, 0)),
+      },
+    ]
+    const base = this.#loads.slice()
+    for (const move of moves) {
+      const { fixedGain, deviation } = move
+      this.#moved(base, [move], 1)
+      alternatives.push({ without: before, with: this.#peaks(base), fixedGain, deviation })
+      this.#moved(base, [move], -1)
+      this.#moved(loads, [move], -1)
+      alternatives.push({ without: this.#peaks(loads), with: after, fixedGain, deviation })
+      this.#moved(loads, [move], 1)
+    }
+    const [whole, ...each] = judge(alternatives, this.futures, this.horizon, objective, random)
+    return {
+      whole: whole!,
+      alone: each.filter((_, k) => k % 2 === 0),
+      last: each.filter((_, k) => k % 2 === 1),
+    }
+  }
+
+  #moved(loads: Float64Array, moves: readonly Proposal[], sign: 1 | -1): Float64Array {
+    const n = this.#weights.length
+    for (const { items, from, to } of moves) {
+      if (from === to) continue
+      for (const item of items)
+        for (let f = 0; f < this.futures; f++) {
+          this.#outlook.future(f, item, this.#vector)
+          for (let h = 0; h < this.horizon; h++) {
+            const at = (f * this.horizon + h) * n
+            const load = sign * this.#vector[h]!
+            loads[at + from]! -= load
+            loads[at + to]! += load
+          }
+        }
+    }
+    return loads
+  }
+
+  #peaks(loads: Float64Array): Float64Array {
+    const n = this.#weights.length
+    const peaks = new Float64Array(this.futures * this.horizon)
+    for (let k = 0; k < peaks.length; k++)
+      peaks[k] = peakOf(loads.subarray(k * n, (k + 1) * n), this.#weights)
+    return peaks
+  }
+}

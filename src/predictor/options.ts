@@ -1,0 +1,197 @@
+import { type Clock, type Random, seededRandom, systemClock } from '../clock'
+import { invalid } from '../errors'
+import type { Placement } from '../placement/assignment'
+import { checkBuckets, checkShards, type ShardWeight } from '../placement/ring'
+import type { ShardAssignmentMap, ShardId } from '../placement/segment'
+import { compileTagRule, type DataRelationships, type SchemaInfo } from '../placement/tag'
+import { checkObjective } from './objective'
+import type { MoveBudget, Objective } from './prediction'
+
+const MINUTE_MS = 60_000
+export const HOUR_MS = 60 * MINUTE_MS
+export const DAY_MS = 24 * HOUR_MS
+/** Four weeks of hours. */
+const HISTORY = 672
+/** Slots × intervals that a predictor may hold at most: 256 MiB of loads. */
+const MOST_CELLS = 1 << 26
+const LONGEST_HORIZON = 1_000
+const DEFAULT_HORIZON = 24
+
+export interface PredictorOptions {
+  /** Ids, or ids with weights: the placement to start from where `predict` is given none. */
+  shards: readonly (ShardId | ShardWeight)[]
+  buckets?: number
+  /** Seed of the bucket hash, as in the placement. */
+  seed?: number
+  schema?: SchemaInfo
+  relationships?: DataRelationships
+  /** Length of an interval; default one hour. */
+  intervalMs?: number
+  /** Intervals that are kept; default 672, less if memory would exceed 256 MiB. */
+  history?: number
+  /** Tags that are followed one by one, the hottest; default 512. */
+  hotTags?: number
+  /** Weights of the objective J. */
+  objective?: Partial<Objective>
+  /** Half-life of the access score; default one hour. */
+  halfLifeMs?: number
+  /** How even is even: no move while the imbalance is forecast to stay below 1 + tolerance. Default 0.02. */
+  tolerance?: number
+  random?: Random
+  clock?: Clock
+}
+
+export interface PredictRequest {
+  /** What is to be improved; default: the initial placement of the predictor's own shards. */
+  placement?: Placement
+  /** How far ahead the loads are balanced; default 24 intervals. */
+  horizonMs?: number
+  budget?: MoveBudget
+  /** ms since the epoch; default the clock's. Nothing recorded at or after it is used. */
+  now?: number
+  /** Shards that are to receive nothing: full, failing. */
+  forbidden?: Iterable<ShardId>
+  /** Shards that are to be emptied. */
+  draining?: Iterable<ShardId>
+  /** Moves under way: counted as done, and left alone. */
+  inFlight?: ShardAssignmentMap
+}
+
+export interface Settings {
+  readonly shards: readonly Required<ShardWeight>[]
+  readonly buckets: number
+  readonly seed: number
+  readonly schema?: SchemaInfo
+  readonly relationships?: DataRelationships
+  readonly intervalMs: number
+  readonly history: number
+  readonly hotTags: number
+  readonly objective: Objective
+  readonly halfLifeMs: number
+  readonly tolerance: number
+  readonly random: Random
+  readonly clock: Clock
+}
+
+export function checkOptions(options: PredictorOptions): Settings {
+  if (options === null || typeof options !== 'object')
+    throw invalid('options', 'must be { shards, buckets?, intervalMs?, … }')
+  const shards = checkShards(options.shards, 'options.shards')
+  if (shards.length === 0) throw invalid('options.shards', 'is empty; name at least one shard')
+  const buckets = checkBuckets(options.buckets)
+  const seed = whole(options.seed, 0, 0, 0xffffffff, 'options.seed')
+  const hotTags = whole(options.hotTags, 512, 0, 16_384, 'options.hotTags')
+  const most = Math.floor(MOST_CELLS / (buckets + hotTags))
+  if (options.history !== undefined && options.history > most)
+    throw invalid(
+      'options.history',
+      `may be at most ${most} intervals with ${buckets} buckets, or its memory would exceed 256 MiB`,
+    )
+  const history = whole(options.history, Math.min(HISTORY, most), 2, most, 'options.history')
+  // Compiled here once, so that a bad schema is refused with its field's name.
+  compileTagRule(options.schema, options.relationships)
+  for (const name of ['random', 'clock'] as const) {
+    const given = options[name]
+    const good = name === 'random' ? typeof given === 'function' : typeof (given as Clock)?.now === 'function'
+    if (given !== undefined && !good)
+      throw invalid(`options.${name}`, name === 'random' ? 'must be a function' : 'must be a Clock')
+  }
+  return {
+    shards,
+    buckets,
+    seed,
+    schema: options.schema,
+    relationships: options.relationships,
+    intervalMs: positive(options.intervalMs, HOUR_MS, 'options.intervalMs'),
+    history,
+    hotTags,
+    objective: checkObjective(options.objective, 'options.objective'),
+    halfLifeMs: positive(options.halfLifeMs, HOUR_MS, 'options.halfLifeMs'),
+    tolerance: fraction(options.tolerance, 0.02, 'options.tolerance'),
+    random: options.random ?? seededRandom(0x5eed),
+    clock: options.clock ?? systemClock,
+  }
+}
+
+export interface CheckedRequest {
+  /** Intervals of the horizon. */
+  readonly horizon: number
+  readonly now: number
+  readonly maxMoves: number
+  readonly maxLoadShare: number
+  readonly maxBytes: number
+  readonly forbidden: ReadonlySet<ShardId>
+  readonly draining: ReadonlySet<ShardId>
+  readonly inFlight: ShardAssignmentMap
+}
+
+export function checkRequest(
+  request: PredictRequest,
+  placement: Placement,
+  settings: Settings,
+): CheckedRequest {
+  const { intervalMs, buckets, seed } = settings
+  if (typeof placement?.segmentOf !== 'function')
+    throw invalid('placement', 'must be a Placement, such as router.placement')
+  if (placement.buckets !== buckets || placement.seed !== seed)
+    throw invalid(
+      'placement',
+      `has ${placement.buckets} buckets and seed ${placement.seed}, this predictor ${buckets} and ${seed}; make it with the same options`,
+    )
+  const horizonMs = positive(request.horizonMs, DEFAULT_HORIZON * intervalMs, 'horizonMs')
+  const horizon = Math.max(1, Math.ceil(horizonMs / intervalMs))
+  if (horizon > LONGEST_HORIZON)
+    throw invalid('horizonMs', `may be at most ${LONGEST_HORIZON} intervals of ${intervalMs} ms`)
+  const now = request.now ?? settings.clock.now()
+  if (!Number.isFinite(now) || now < 0) throw invalid('now', 'must be milliseconds since the epoch')
+  const budget = request.budget ?? {}
+  if (budget === null || typeof budget !== 'object')
+    throw invalid('budget', 'must be { maxMoves?, maxLoadShare?, maxBytes? }')
+  const known = new Set(placement.shards)
+  const shardSet = (given: Iterable<ShardId> | undefined, field: string) => {
+    const set = new Set(given ?? [])
+    for (const shard of set)
+      if (!known.has(shard)) throw invalid(field, `${String(shard)} is no shard of the placement`)
+    return set
+  }
+  const inFlight = request.inFlight ?? new Map()
+  placement.with(inFlight)
+  return {
+    horizon,
+    now,
+    maxMoves: limit(budget.maxMoves, 'budget.maxMoves'),
+    maxLoadShare: limit(budget.maxLoadShare, 'budget.maxLoadShare'),
+    maxBytes: limit(budget.maxBytes, 'budget.maxBytes'),
+    forbidden: shardSet(request.forbidden, 'forbidden'),
+    draining: shardSet(request.draining, 'draining'),
+    inFlight,
+  }
+}
+
+function limit(value: number | undefined, field: string): number {
+  if (value === undefined) return Number.POSITIVE_INFINITY
+  if (typeof value !== 'number' || Number.isNaN(value) || value < 0)
+    throw invalid(field, `must be a number, not negative, not ${String(value)}`)
+  return value
+}
+
+function whole(value: number | undefined, otherwise: number, min: number, max: number, field: string) {
+  if (value === undefined) return otherwise
+  if (!Number.isInteger(value) || value < min || value > max)
+    throw invalid(field, `must be a whole number from ${min} to ${max}, not ${String(value)}`)
+  return value
+}
+
+function positive(value: number | undefined, otherwise: number, field: string): number {
+  if (value === undefined) return otherwise
+  if (!Number.isFinite(value) || value <= 0)
+    throw invalid(field, `must be a finite number of milliseconds above 0, not ${String(value)}`)
+  return value
+}
+
+function fraction(value: number | undefined, otherwise: number, field: string): number {
+  if (value === undefined) return otherwise
+  if (!Number.isFinite(value) || value < 0 || value > 1)
+    throw invalid(field, `must lie between 0 and 1, not ${String(value)}`)
+  return value
+}

@@ -1,0 +1,137 @@
+import { seededRandom } from '../clock'
+import { ErrorCode, ForeshardError, invalid } from '../errors'
+import { Placement } from '../placement/assignment'
+import type { SegmentId } from '../placement/segment'
+import type { AccessLogEntry } from '../tracking/access-log'
+import { type Forecast, forecast } from './forecast'
+import { type IngestReport, ingest } from './ingest'
+import {
+  checkOptions,
+  checkRequest,
+  type PredictorOptions,
+  type PredictRequest,
+  type Settings,
+} from './options'
+import type { ShardAssignmentPrediction } from './prediction'
+import { Recommender } from './recommender'
+import { Recorder } from './recorder'
+import { type PredictorSnapshot, readSnapshot, writeSnapshot } from './snapshot'
+
+export interface PredictorMetrics {
+  readonly accepted: number
+  readonly refused: ReadonlyMap<string, number>
+  /** Rows of the series in use: buckets that were accessed, and hot tags. */
+  readonly slots: number
+  readonly hotTags: number
+  readonly intervals: number
+  readonly openTransactions: number
+  readonly multiKeyTransactions: number
+  readonly predictions: number
+  /** Outcomes that the confidence is calibrated by. */
+  readonly outcomes: number
+  /** Share of the seasonal forecast in the last outlook; the rest is the recent level. */
+  readonly seasonal: number
+}
+
+export interface ForecastRequest {
+  horizonMs?: number
+  now?: number
+  /** Share of the actual values that should lie between lower and upper. */
+  level?: number
+}
+
+/**
+ * Access log in, shard assignment recommendations out. No I/O: it cannot touch data. What it holds is bounded, whatever the number of
+ * keys; see docs/placement.md.
+ */
+export class Predictor {
+  readonly #settings: Settings
+  readonly #recorder: Recorder
+  readonly #recommender: Recommender
+  #initial: Placement | undefined
+
+  constructor(options: PredictorOptions) {
+    this.#settings = checkOptions(options)
+    this.#recorder = new Recorder(this.#settings)
+    // Drawn once: what is drawn later does not depend on who else draws.
+    const seed = Math.floor(this.#settings.random() * 2 ** 32)
+    this.#recommender = new Recommender(this.#settings, this.#recorder, seed)
+  }
+
+  /**
+   * Counts one access; false if it came too late or lies in the future, which is counted, too.
+   * @throws INVALID_ARGUMENT for a malformed entry.
+   */
+  record(entry: AccessLogEntry): boolean {
+    return this.#recorder.record(entry)
+  }
+
+  /** Counts a whole log, in any order of time that stays within the kept history. Refuses entries, never the log. */
+  ingest(entries: Iterable<unknown> | AsyncIterable<unknown>): Promise<IngestReport> {
+    return ingest(this.#recorder, entries, this.#settings.clock)
+  }
+
+  /** What should move, where to, and why. Never changes what was recorded. */
+  predict(request: PredictRequest = {}): Promise<ShardAssignmentPrediction> {
+    if (request === null || typeof request !== 'object')
+      throw invalid('request', 'must be { placement?, horizonMs?, budget?, now? }')
+    const placement = request.placement ?? this.placement
+    return this.#recommender.predict(placement, checkRequest(request, placement, this.#settings))
+  }
+
+  /** The placement that a deployment of these shards starts with. */
+  get placement(): Placement {
+    const { shards, buckets, seed, schema, relationships } = this.#settings
+    this.#initial ??= Placement.initial({ shards, buckets, seed, schema, relationships })
+    return this.#initial
+  }
+
+  /** The forecast load of one segment; undefined for a segment that was never accessed. */
+  forecast(segment: SegmentId, request: ForecastRequest = {}): Forecast | undefined {
+    const series = this.#recommender.seriesOf(segment, request.now)
+    if (series === undefined) return undefined
+    const { intervalMs } = this.#settings
+    const horizon = Math.max(1, Math.ceil((request.horizonMs ?? 24 * intervalMs) / intervalMs))
+    return forecast(series, { horizon, level: request.level })
+  }
+
+  /** What a segment is like: a sentence, as of the last prediction; undefined where that did not see it. */
+  explain(segment: SegmentId): string | undefined {
+    return this.#recommender.explain(segment)
+  }
+
+  get metrics(): PredictorMetrics {
+    const { accepted, refused, series, hot, transactions } = this.#recorder
+    return {
+      accepted,
+      refused: new Map(refused),
+      slots: series.slots,
+      hotTags: hot.tags.length,
+      intervals: series.newest < 0 ? 0 : series.newest - series.oldest + 1,
+      openTransactions: transactions.open,
+      multiKeyTransactions: transactions.finished,
+      ...this.#recommender.metrics,
+    }
+  }
+
+  /** Everything there is to know, as JSON: a predictor restored from it goes on as if it had never stopped. */
+  snapshot(): PredictorSnapshot {
+    return writeSnapshot(this.#settings, this.#recorder, this.#recommender)
+  }
+
+  /** @throws SNAPSHOT_CORRUPT for what is cut, altered, or of a newer version. */
+  static restore(
+    snapshot: PredictorSnapshot,
+    own: Pick<PredictorOptions, 'clock' | 'random'> = {},
+  ): Predictor {
+    const { options, adopt } = readSnapshot(snapshot)
+    let predictor: Predictor
+    try {
+      predictor = new Predictor({ ...options, ...own, random: own.random ?? seededRandom(0) })
+    } catch (cause) {
+      throw new ForeshardError(ErrorCode.SNAPSHOT_CORRUPT, `snapshot: ${(cause as Error).message}`, { cause })
+    }
+    adopt(predictor.#recorder, predictor.#recommender)
+    return predictor
+  }
+}

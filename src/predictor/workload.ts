@@ -1,0 +1,162 @@
+import type { Placement } from '../placement/assignment'
+import { bucketSegment, type SegmentId, tagSegment } from '../placement/segment'
+import type { HotTag } from './hot-tags'
+import type { Pace } from './pace'
+import type { Recorder } from './recorder'
+
+/** Items that are read out between two rests. */
+const BLOCK = 64
+/** A tag that is not carved out yet becomes an item if it carries this share of what a shard should. */
+const WORTH_CARVING = 0.02
+/** A value of unknown size. */
+const USUAL_BYTES = 256
+
+/**
+ * What there is to place, and how it was used: one item per bucket that was ever accessed, and per tag that is carved
+ * out or hot enough to be. Loads of items add up: a bucket's do not hold those of its tags.
+ */
+export interface Workload {
+  readonly segments: readonly SegmentId[]
+  /** The bucket's item for a tag, -1 for a bucket. */
+  readonly parent: Int32Array
+  /** 1 for a segment of its own under the placement; 0 for a tag that lives in its bucket. */
+  readonly standing: Uint8Array
+  readonly bucketOf: Int32Array
+  /** item · intervals + column: loads, oldest interval first, all complete. */
+  readonly loads: Float32Array
+  readonly intervals: number
+  /** Number of the interval of column 0. */
+  readonly first: number
+  /** Estimates per item, its own only. */
+  readonly keys: Float64Array
+  readonly bytes: Float64Array
+  readonly writeShare: Float64Array
+  readonly total: number
+}
+
+/** `before`: the interval of now; the history are the complete intervals before it. */
+export async function readWorkload(
+  recorder: Recorder,
+  placement: Placement,
+  before: number,
+  pace: Pace,
+): Promise<Workload> {
+  const { series, hot, slotOf } = recorder
+  const oldest = series.oldest
+  // Where not even one interval is complete, the one under way has to do.
+  const end = oldest >= 0 && oldest === before ? before + 1 : before
+  const first = oldest < 0 ? end : Math.max(oldest, end - series.history)
+  const intervals = Math.max(0, end - first)
+  const rows = series.rows(first, first + intervals)
+
+  const carved = new Set(placement.carvedTags)
+  const buckets: number[] = []
+  for (let bucket = 0; bucket < slotOf.length; bucket++) if (slotOf[bucket]! >= 0) buckets.push(bucket)
+  const recentLoad = hot.tags.reduce((sum, tag) => sum + tag.load, 0)
+  const fair = Math.max(recentLoad, sumOfRecent(recorder)) / placement.shards.length
+  const tags = hot.tags.filter(
+    (tag) => carved.has(tag.tag) || (tag.load > WORTH_CARVING * fair && sharesItsBucket(recorder, tag)),
+  )
+  const n = buckets.length + tags.length
+  const segments: SegmentId[] = []
+  const parent = new Int32Array(n).fill(-1)
+  const standing = new Uint8Array(n).fill(1)
+  const bucketOf = new Int32Array(n)
+  const slots = new Int32Array(n)
+  const itemOf = new Map<number, number>()
+  for (const bucket of buckets) {
+    const item = segments.push(bucketSegment(bucket)) - 1
+    itemOf.set(bucket, item)
+    bucketOf[item] = bucket
+    slots[item] = slotOf[bucket]!
+  }
+  for (const tag of tags) {
+    const item = segments.push(tagSegment(tag.tag)) - 1
+    bucketOf[item] = tag.hash % slotOf.length
+    parent[item] = itemOf.get(bucketOf[item]!) ?? -1
+    standing[item] = carved.has(tag.tag) ? 1 : 0
+    slots[item] = tag.slot
+  }
+
+  const loads = new Float32Array(n * intervals)
+  let total = 0
+  for (let from = 0; from < n; from += BLOCK) {
+    const to = Math.min(n, from + BLOCK)
+    for (let t = 0; t < intervals; t++) {
+      const row = rows[t]
+      if (row === undefined) continue
+      for (let item = from; item < to; item++) {
+        const load = row[slots[item]!] ?? 0
+        loads[item * intervals + t] = load
+        if (parent[item]! < 0) total += load
+      }
+    }
+    await pace.rest()
+  }
+  tags.forEach((tag, k) => {
+    separate(loads, intervals, buckets.length + k, parent[buckets.length + k]!, tag.since - first)
+  })
+
+  const keys = new Float64Array(n)
+  const bytes = new Float64Array(n)
+  const writeShare = new Float64Array(n)
+  const known = recorder.totals
+  const meanBytes = sum(known.sized) > 0 ? sum(known.bytes) / sum(known.sized) : USUAL_BYTES
+  for (let item = 0; item < n; item++) {
+    const slot = slots[item]!
+    keys[item] = Math.round(recorder.cardinality.estimate(slot))
+    const size = (known.sized[slot] ?? 0) > 0 ? known.bytes[slot]! / known.sized[slot]! : meanBytes
+    bytes[item] = keys[item]! * size
+    const accesses = (known.reads[slot] ?? 0) + (known.writes[slot] ?? 0)
+    writeShare[item] = accesses > 0 ? known.writes[slot]! / accesses : 0
+  }
+  for (let item = buckets.length; item < n; item++) {
+    const bucket = parent[item]!
+    if (bucket < 0) continue
+    keys[bucket] = Math.max(0, keys[bucket]! - keys[item]!)
+    bytes[bucket] = Math.max(0, bytes[bucket]! - bytes[item]!)
+  }
+  return { segments, parent, standing, bucketOf, loads, intervals, first, keys, bytes, writeShare, total }
+}
+
+/**
+ * Takes a tag's loads out of its bucket's. The tag was followed from column `since` on; before that it is taken to have had
+ * the share of its bucket that it has had since.
+ */
+function separate(loads: Float32Array, intervals: number, tag: number, bucket: number, since: number): void {
+  if (bucket < 0) return
+  const own = tag * intervals
+  const all = bucket * intervals
+  const from = Math.min(intervals, Math.max(0, since))
+  let mine = 0
+  let both = 0
+  for (let t = from; t < intervals; t++) {
+    mine += loads[own + t]!
+    both += loads[all + t]!
+  }
+  const share = both > 0 ? Math.min(1, mine / both) : 0
+  for (let t = 0; t < intervals; t++) {
+    if (t < from) loads[own + t] = Math.max(loads[own + t]!, share * loads[all + t]!)
+    loads[all + t] = Math.max(0, loads[all + t]! - loads[own + t]!)
+  }
+}
+
+/** Whether carving the tag out would leave anything behind. */
+function sharesItsBucket(recorder: Recorder, tag: HotTag): boolean {
+  const slot = recorder.slotOf[tag.hash % recorder.slotOf.length]!
+  return slot >= 0 && recorder.cardinality.estimate(slot) > recorder.cardinality.estimate(tag.slot) + 0.5
+}
+
+/** Decayed load of all buckets. */
+function sumOfRecent(recorder: Recorder): number {
+  const { reads, writes } = recorder.totals
+  let load = 0
+  for (const slot of recorder.slotOf) if (slot >= 0) load += (reads[slot] ?? 0) + (writes[slot] ?? 0)
+  return load
+}
+
+function sum(values: Float32Array): number {
+  let total = 0
+  for (const value of values) total += value
+  return total
+}
