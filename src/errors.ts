@@ -54,6 +54,8 @@ export interface ErrorDetails {
   field?: string
   /** The shard that is concerned. */
   shard?: string
+  /** Of an operation on many keys: those that were not carried out, and why. The others were. */
+  failed?: ReadonlyMap<string, ForeshardError>
   cause?: unknown
 }
 
@@ -62,6 +64,8 @@ export class ForeshardError extends Error {
   readonly code: ErrorCode
   readonly field?: string
   readonly shard?: string
+  /** Of an operation on many keys: those that were not carried out, and why. The others were. */
+  readonly failed?: ReadonlyMap<string, ForeshardError>
 
   constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause })
@@ -69,6 +73,7 @@ export class ForeshardError extends Error {
     this.code = code
     if (details.field !== undefined) this.field = details.field
     if (details.shard !== undefined) this.shard = details.shard
+    if (details.failed !== undefined) this.failed = details.failed
   }
 
   /** Whether the same call may succeed later without any change by the caller. */

@@ -1,0 +1,120 @@
+import { bucketSegment, isTagSegment, type SegmentId, type ShardId } from '../placement/segment'
+import type { SegmentUse } from '../tracking/segment-counters'
+import type { KeyUse } from '../tracking/top-keys'
+import type { Tracker } from '../tracking/tracker'
+import type { Dispatcher } from './dispatcher'
+import type { RouterEmitter } from './events'
+import type { OwnerSearch } from './owner-search'
+import type { ShardSet } from './shard-set'
+import type { TopologyFeed } from './topology-feed'
+import type { View } from './view'
+
+/** What this router has done since it was opened; other routers count for themselves. */
+export interface RouterMetrics {
+  readonly shards: readonly ShardMetrics[]
+  /** The segments with the highest access scores, highest first. */
+  readonly hotSegments: readonly SegmentMetrics[]
+  /** The keys with the highest access scores, highest first; see KeyUse for how exact. */
+  readonly hotKeys: readonly KeyUse[]
+  /** Operations under way. */
+  readonly pending: number
+  /** How far the view is: the topology's revision, and how often it was read. */
+  readonly revision: number
+  readonly refreshes: number
+  /** How often all shards had to be asked who owns a segment. */
+  readonly searches: number
+  /** What tracking costs: bytes (an estimate), keys kept of at most `capacity`, keys that had to make room. */
+  readonly tracker: { bytes: number; keys: number; capacity: number; replaced: number }
+  /** How many times a listener or observer threw. */
+  readonly listenerFailures: number
+}
+
+export interface ShardMetrics {
+  readonly shard: ShardId
+  readonly state: 'active' | 'draining' | 'unlisted'
+  /** Operations that were answered. */
+  readonly reads: number
+  readonly writes: number
+  /** reads + writeWeight · writes. */
+  readonly load: number
+  /** The access scores of its segments together: its load of late. */
+  readonly accessScore: number
+  readonly segments: number
+  readonly refused: number
+  /** Writes that a hold made wait. */
+  readonly held: number
+  /** Operations that came here after another shard had refused them. */
+  readonly redirected: number
+  readonly errors: number
+}
+
+export interface SegmentMetrics extends SegmentUse {
+  readonly segment: SegmentId
+  readonly bucketId: number
+  readonly shard: ShardId
+}
+
+const HOTTEST = 20
+
+export interface Measured {
+  readonly view: View
+  readonly shards: ShardSet
+  readonly tracker: Tracker
+  readonly dispatcher: Dispatcher
+  readonly feed: TopologyFeed
+  readonly search: OwnerSearch
+  readonly events: RouterEmitter
+}
+
+/** Looks at every segment: meant for every few seconds, not for every operation. */
+export function measure(it: Measured, now: number): RouterMetrics {
+  const { view, tracker } = it
+  const scores = new Map<number, number>()
+  const segments = new Map<number, number>()
+  const hot: SegmentMetrics[] = []
+  const buckets = new Map(tracker.bucketScores(now))
+  for (const { segment, bucketId, shard } of view.segments()) {
+    segments.set(shard, (segments.get(shard) ?? 0) + 1)
+    const isBucket = segment === bucketSegment(bucketId)
+    if (isBucket && !buckets.has(bucketId)) continue
+    const use = isBucket ? tracker.ofBucket(bucketId, now) : tracker.ofTag(segment.slice(1, -1), now)
+    scores.set(shard, (scores.get(shard) ?? 0) + use.accessScore)
+    hot.push({ segment, bucketId, shard: view.shardId(shard), ...use })
+  }
+  hot.sort((a, b) => b.accessScore - a.accessScore)
+  const states = new Map(view.shards.map(({ id, state }) => [id, state]))
+  return {
+    shards: [...it.shards].map(
+      ([index, { id, store: _, reads, writes, refused, held, redirected, errors }]) => ({
+        shard: id,
+        state: states.get(id) ?? 'unlisted',
+        reads,
+        writes,
+        load: reads + tracker.writeWeight * writes,
+        accessScore: scores.get(index) ?? 0,
+        segments: segments.get(index) ?? 0,
+        refused,
+        held,
+        redirected,
+        errors,
+      }),
+    ),
+    hotSegments: hot.slice(0, HOTTEST),
+    hotKeys: tracker.topKeys(HOTTEST, now),
+    pending: it.dispatcher.pending,
+    revision: view.revision,
+    refreshes: it.feed.refreshes,
+    searches: it.search.searches,
+    tracker: tracker.memory,
+    listenerFailures: it.events.failures,
+  }
+}
+
+/** The access score of a segment, or else of a key; 0 for what was never used, or not enough to be kept. */
+export function accessScoreOf(of: string, { view, tracker }: Measured, now: number): number {
+  if (isTagSegment(of) && view.placeOf(of)) return tracker.ofTag(of.slice(1, -1), now).accessScore
+  const bucketId = of.startsWith('#') ? Number(of.slice(1)) : -1
+  if (bucketId >= 0 && bucketId < view.buckets && of === bucketSegment(bucketId))
+    return tracker.ofBucket(bucketId, now).accessScore
+  return tracker.ofKey(of, now)?.accessScore ?? 0
+}

@@ -1,0 +1,158 @@
+import { memoryTopology } from '../backends/memory/memory-topology'
+import type { Clock } from '../clock'
+import { ErrorCode, ForeshardError, isForeshardError } from '../errors'
+import { HashRing } from '../placement/ring'
+import { bucketOfSegment, type ShardId } from '../placement/segment'
+import type { ShardStore } from '../shard-store'
+import type { Founding, ShardEntry, Topology } from '../topology-store'
+import type { CheckedOptions } from './options'
+import { type Opened, unavailable } from './topology-feed'
+
+/** Routers that open at the same time change the same document; each of them wins at last. */
+const RACES = 32
+
+/**
+ * Opens the topology, founding it where there is none, then the stores. A founder may have crashed half way: whoever
+ * comes next does the same steps again, which change nothing where they were done before:
+ * the assignments are written; every store is bound; every first owner is told; `founded` is written.
+ * What was opened is closed again where it fails.
+ */
+export async function openDeployment(options: CheckedOptions): Promise<Opened> {
+  const store = options.topology ?? memoryTopology({ clock: options.clock, random: options.random })
+  const ring = new HashRing(options.shards, { buckets: options.buckets })
+  const { buckets, seed } = options
+  const founding: Founding = { buckets, seed, shards: ring.shards, owners: ring.assignment() }
+  const opened: ShardStore[] = []
+  let opens = 0
+  const read = async () => {
+    const topology = await store.open(founding)
+    opens++
+    return topology
+  }
+  try {
+    let topology = await read()
+    checkAgreement(topology, options)
+    const incarnations = new Map<ShardId, string>()
+    for (const [id, shard] of options.stores) {
+      incarnations.set(id, await openStore(id, shard, topology, options.clock))
+      opened.push(shard)
+    }
+    for (let race = 0; race < RACES; race++) {
+      if (!topology.founded) await tellFirstOwners(topology, options.stores)
+      const shards = await shardEntries(topology, options, incarnations)
+      if (!shards && topology.founded) return { topology, store, founding, opens }
+      await store.commit({
+        expect: { revision: topology.revision },
+        ...(shards ? { shards } : {}),
+        ...(topology.founded ? {} : { founded: true as const }),
+      })
+      topology = await read()
+    }
+    throw new ForeshardError(
+      ErrorCode.TOPOLOGY_UNAVAILABLE,
+      `the topology changed ${RACES} times while it was opened; try again`,
+    )
+  } catch (error) {
+    await Promise.allSettled(opened.map((it) => it.close()))
+    for (; opens > 0; opens--) await store.close().catch(() => {})
+    throw unavailable(error)
+  }
+}
+
+/** Binds a store to its shard; returns its incarnation. */
+export async function openStore(
+  shard: ShardId,
+  store: ShardStore,
+  { id, buckets }: Pick<Topology, 'id' | 'buckets'>,
+  clock: Clock,
+): Promise<string> {
+  try {
+    return (await store.open({ topologyId: id, shard, buckets, clock })).incarnation
+  } catch (error) {
+    if (isForeshardError(error)) throw error
+    const message = error instanceof Error ? error.message : String(error)
+    throw new ForeshardError(ErrorCode.SHARD_UNAVAILABLE, `shard ${shard} could not be opened: ${message}`, {
+      shard,
+      cause: error,
+    })
+  }
+}
+
+function checkAgreement(topology: Topology, { wanted, stores }: CheckedOptions): void {
+  for (const field of ['buckets', 'seed'] as const)
+    if (wanted[field] !== undefined && wanted[field] !== topology[field])
+      throw new ForeshardError(
+        ErrorCode.TOPOLOGY_MISMATCH,
+        `options.${field} is ${wanted[field]}, but the topology was founded with ${topology[field]}; ` +
+          'it is fixed for the life of a deployment: leave the option out, or name another topology',
+        { field: `options.${field}` },
+      )
+  const owning = new Set(topology.assignments.map(({ shard }) => shard))
+  for (const { id, state } of topology.shards) {
+    // A drained shard may be left away for good.
+    if (stores.has(id) || (state === 'draining' && !owning.has(id))) continue
+    throw new ForeshardError(
+      ErrorCode.TOPOLOGY_MISMATCH,
+      `options.shards has no store for shard ${id}, which the topology has; give its store, or drain it first`,
+      { field: 'options.shards', shard: id },
+    )
+  }
+}
+
+/** Every first owner learns of its buckets. A store that has a history of a bucket leaves it as it is. */
+async function tellFirstOwners(topology: Topology, stores: ReadonlyMap<ShardId, ShardStore>): Promise<void> {
+  const buckets = new Map<ShardId, number[]>(topology.shards.map(({ id }) => [id, []]))
+  for (const { segment, shard } of topology.assignments) {
+    const bucketId = bucketOfSegment(segment)
+    if (bucketId !== undefined) buckets.get(shard!)?.push(bucketId)
+  }
+  await Promise.all([...buckets].map(([id, its]) => stores.get(id)!.found(its)))
+}
+
+/** The topology's shards with those that join and the incarnations as they are; undefined if nothing is new. */
+async function shardEntries(
+  topology: Topology,
+  { shards, stores }: CheckedOptions,
+  incarnations: ReadonlyMap<ShardId, string>,
+): Promise<ShardEntry[] | undefined> {
+  let changed = false
+  const entries: ShardEntry[] = []
+  for (const entry of topology.shards) {
+    const incarnation = incarnations.get(entry.id) ?? entry.incarnation
+    if (incarnation !== entry.incarnation) {
+      if (entry.incarnation !== '') await checkNothingLost(topology, entry.id, stores.get(entry.id)!)
+      changed = true
+    }
+    entries.push({ ...entry, incarnation })
+  }
+  const known = new Set(entries.map(({ id }) => id))
+  for (const { id, weight } of shards) {
+    if (known.has(id)) continue
+    entries.push({ id, weight, state: 'active', incarnation: incarnations.get(id)! })
+    changed = true
+  }
+  return changed ? entries : undefined
+}
+
+/**
+ * A store with another incarnation than the topology remembers may have lost its latest steps. It may serve only if its
+ * fences are no older than what the topology published: each segment assigned to it is there, or moved on from there,
+ * and none is there that has since been assigned elsewhere.
+ */
+export async function checkNothingLost(topology: Topology, shard: ShardId, store: ShardStore): Promise<void> {
+  const records = new Map((await store.fences()).map(({ segment, record }) => [segment, record]))
+  for (const { segment, shard: owner, epoch } of topology.assignments) {
+    const record = records.get(segment)
+    const lost =
+      owner === shard
+        ? !record || record.epoch < epoch || (record.epoch === epoch && record.state !== 'owned')
+        : record?.state === 'owned' && record.epoch < epoch
+    if (!lost) continue
+    throw new ForeshardError(
+      ErrorCode.SHARD_MISMATCH,
+      `shard ${shard} has lost state: the topology has ${segment} on ${owner} @ ${epoch}, its store has ` +
+        `${record ? `${record.state} @ ${record.epoch}` : 'no record of it'}; restore its data before it serves`,
+      { shard, field: 'options.shards' },
+    )
+  }
+}

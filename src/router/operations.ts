@@ -1,0 +1,233 @@
+import type { Clock, Random } from '../clock'
+import { ErrorCode, ForeshardError, invalid } from '../errors'
+import { checkKey } from '../placement/key'
+import { isTagSegment } from '../placement/segment'
+import type { Operation } from '../shard-store'
+import type { Tracker } from '../tracking/tracker'
+import type { TrackingAttributes } from '../tracking/tracking-attributes'
+import type { Codec } from './codec'
+import { closedError, type Dispatcher, type Outcome } from './dispatcher'
+import type { Observers } from './observers'
+import { checkVersion, type DeleteOptions, expiryOf, type OperationLabels, type SetOptions } from './options'
+import type { ShardSet } from './shard-set'
+
+/** A value and its version. Versions are opaque: equal ones mean that no write came between. */
+export interface Versioned<T> {
+  value: T
+  version: number
+}
+
+export interface UpdateOptions extends OperationLabels {
+  /** Of the value that is written; default never. */
+  ttlMs?: number
+  /** Races that may be lost before VERSION_CONFLICT, the first included; default 16. */
+  attempts?: number
+}
+
+const DEFAULT_ATTEMPTS = 16
+
+const GET: Operation = { kind: 'get' }
+const HAS: Operation = { kind: 'has' }
+const DELETE: Operation = { kind: 'delete' }
+
+export interface OperationsOptions {
+  readonly dispatcher: Dispatcher
+  readonly shards: ShardSet
+  readonly tracker: Tracker
+  readonly observers: Observers
+  readonly codec: Codec
+  readonly clock: Clock
+  readonly random: Random
+  readonly signal: AbortSignal
+}
+
+/** The operations on one key, and what all operations share: checks before, tracking after. */
+export class Operations {
+  readonly #dispatcher: Dispatcher
+  readonly #shards: ShardSet
+  readonly #tracker: Tracker
+  readonly #observers: Observers
+  readonly #codec: Codec
+  readonly #clock: Clock
+  readonly #random: Random
+  readonly #signal: AbortSignal
+
+  constructor(options: OperationsOptions) {
+    this.#dispatcher = options.dispatcher
+    this.#shards = options.shards
+    this.#tracker = options.tracker
+    this.#observers = options.observers
+    this.#codec = options.codec
+    this.#clock = options.clock
+    this.#random = options.random
+    this.#signal = options.signal
+  }
+
+  async get(key: string, labels?: OperationLabels): Promise<unknown> {
+    this.checkKey(key)
+    const outcome = await this.#dispatcher.one(key, GET)
+    return this.read(outcome, labels)
+  }
+
+  async has(key: string, labels?: OperationLabels): Promise<boolean> {
+    this.checkKey(key)
+    const outcome = await this.#dispatcher.one(key, HAS)
+    this.#record(outcome, false, 0, labels)
+    return outcome.done.applied
+  }
+
+  async getWithVersion(key: string, labels?: OperationLabels): Promise<Versioned<unknown> | undefined> {
+    this.checkKey(key)
+    const outcome = await this.#dispatcher.one(key, GET)
+    const { version } = outcome.done
+    const value = this.read(outcome, labels)
+    return outcome.done.value === undefined ? undefined : { value, version }
+  }
+
+  async set(
+    key: string,
+    value: unknown,
+    options?: SetOptions,
+  ): Promise<TrackingAttributes & { version: number }> {
+    this.checkKey(key)
+    const operation = this.setting(value, options)
+    const outcome = await this.#dispatcher.one(key, operation)
+    const attributes = this.written(outcome, operation.value.byteLength, options)
+    if (!outcome.done.applied) throw conflict(outcome, options?.ifVersion)
+    return attributes
+  }
+
+  async delete(key: string, options?: DeleteOptions): Promise<TrackingAttributes & { deleted: boolean }> {
+    this.checkKey(key)
+    checkOptional(options, 'options')
+    const ifVersion = options?.ifVersion
+    checkVersion(ifVersion)
+    const operation: Operation = ifVersion === undefined ? DELETE : { kind: 'delete', ifVersion }
+    const outcome = await this.#dispatcher.one(key, operation)
+    const { version: _, ...attributes } = this.written(outcome, 0, options)
+    const { applied, version } = outcome.done
+    if (!applied && ifVersion !== undefined && version !== ifVersion) throw conflict(outcome, ifVersion)
+    return { ...attributes, deleted: applied }
+  }
+
+  /** Reads, lets `fn` make the next value, writes it if nobody wrote meanwhile, or else begins again. */
+  async update(
+    key: string,
+    fn: (value: unknown) => unknown,
+    options: UpdateOptions = {},
+  ): Promise<TrackingAttributes & { version: number; value: unknown }> {
+    if (typeof fn !== 'function') throw invalid('fn', 'must be a function from the value to the next one')
+    checkOptional(options, 'options')
+    const { attempts = DEFAULT_ATTEMPTS, ...setting } = options
+    if (!Number.isSafeInteger(attempts) || attempts < 1)
+      throw invalid('options.attempts', 'must be a whole number from 1')
+    for (let attempt = 1; ; attempt++) {
+      const found = await this.getWithVersion(key, options)
+      const value = await fn(found?.value)
+      try {
+        const attributes = await this.set(key, value, { ...setting, ifVersion: found?.version ?? 0 })
+        return { ...attributes, value }
+      } catch (error) {
+        if (!(error instanceof ForeshardError) || error.code !== ErrorCode.VERSION_CONFLICT) throw error
+        if (attempt === attempts)
+          throw new ForeshardError(
+            ErrorCode.VERSION_CONFLICT,
+            `update of ${JSON.stringify(key.slice(0, 80))} lost ${attempts} races; raise options.attempts, or write less often`,
+            { cause: error },
+          )
+      }
+      // Whoever won will not be alone next time either.
+      await this.#clock.sleep(this.#random() * Math.min(50, 2 ** attempt), this.#signal).catch(() => {
+        throw closedError()
+      })
+    }
+  }
+
+  /** Refuses what no store could keep, and everything once the router is closed. */
+  checkKey(key: string, field?: string): void {
+    if (this.#signal.aborted) throw closedError()
+    checkKey(key, this.#shards.keyRules, field)
+  }
+
+  /** The operation that writes a value, found to be sound. */
+  setting(value: unknown, options: SetOptions | undefined): Extract<Operation, { kind: 'set' }> {
+    if (options === undefined) return { kind: 'set', value: this.#encode(value), expiresAt: 0 }
+    checkOptional(options, 'options')
+    const { ttlMs, ifVersion } = options
+    checkVersion(ifVersion)
+    const expiresAt = ttlMs === undefined ? 0 : expiryOf(ttlMs, this.#clock.now(), this.#shards.withoutTtl)
+    const data = this.#encode(value)
+    return ifVersion === undefined
+      ? { kind: 'set', value: data, expiresAt }
+      : { kind: 'set', value: data, expiresAt, ifVersion }
+  }
+
+  /** Tracks a read and gives its value, undefined for an absent key. */
+  read(outcome: Outcome, labels?: OperationLabels): unknown {
+    const { value } = outcome.done
+    this.#record(outcome, false, value === undefined ? 0 : value.byteLength, labels)
+    return value === undefined ? undefined : this.#codec.decode(value)
+  }
+
+  /** Tracks a write and labels it. */
+  written(
+    outcome: Outcome,
+    bytes: number,
+    labels?: OperationLabels,
+  ): TrackingAttributes & { version: number } {
+    const accessScore = this.#record(outcome, true, bytes, labels)
+    const { call, done } = outcome
+    const { bucketId, segment } = call
+    return { sequenceNumber: done.seq, bucketId, segment, accessScore, version: done.version }
+  }
+
+  decode(bytes: Uint8Array): unknown {
+    return this.#codec.decode(bytes)
+  }
+
+  get observed(): boolean {
+    return this.#observers.any
+  }
+
+  #encode(value: unknown): Uint8Array {
+    const data = this.#codec.encode(value)
+    if (data.byteLength > this.#shards.maxValueBytes)
+      throw new ForeshardError(
+        ErrorCode.INVALID_VALUE,
+        `value has ${data.byteLength} bytes; these stores keep at most ${this.#shards.maxValueBytes}: split it`,
+        { field: 'value' },
+      )
+    return data
+  }
+
+  #record({ call }: Outcome, write: boolean, bytes: number, labels: OperationLabels | undefined): number {
+    const { key, segment, bucketId } = call
+    const now = this.#clock.now()
+    const tag = isTagSegment(segment) ? call.tag : undefined
+    if (this.#observers.any)
+      this.#observers.tell({
+        timestamp: now,
+        key,
+        operation: write ? 'write' : 'read',
+        queryType: labels?.queryType,
+        transactionId: labels?.transactionId,
+        userProfile: labels?.userProfile,
+        bytes,
+      })
+    return this.#tracker.record(now, key, bucketId, tag, write, bytes)
+  }
+}
+
+export function checkOptional(options: unknown, field: string): void {
+  if (options !== undefined && (options === null || typeof options !== 'object'))
+    throw invalid(field, 'must be an object')
+}
+
+export function conflict({ call, done }: Outcome, wanted: number | undefined): ForeshardError {
+  const found = done.version === 0 ? 'it is absent' : `it is at ${done.version}`
+  return new ForeshardError(
+    ErrorCode.VERSION_CONFLICT,
+    `${JSON.stringify(call.key.slice(0, 80))} is not at version ${wanted}: ${found}; read it again, or use update()`,
+    { field: 'options.ifVersion' },
+  )
+}

@@ -1,0 +1,223 @@
+import { type Clock, type Random, systemClock, systemRandom } from '../clock'
+import { ErrorCode, ForeshardError, invalid } from '../errors'
+import { checkBuckets, checkShards, type ShardWeight } from '../placement/ring'
+import { DEFAULT_BUCKETS, type ShardId } from '../placement/segment'
+import { compileTagRule, type DataRelationships, type SchemaInfo, type TagRule } from '../placement/tag'
+import type { ShardStore } from '../shard-store'
+import type { TopologyStore } from '../topology-store'
+import { checkScore } from '../tracking/access-score'
+import { DEFAULT_TRACKED_KEYS, type TrackerOptions } from '../tracking/tracker'
+import { type Codec, type CodecOption, codecOf } from './codec'
+import { DEFAULT_TRIES } from './dispatcher'
+import { checkStore } from './shard-set'
+
+export interface RouterOptions {
+  /** The stores by the names of their shards: all that the topology has, and any number of new ones. */
+  shards: Readonly<Record<ShardId, ShardStore>> | ReadonlyMap<ShardId, ShardStore>
+  /** Shares of new shards relative to the others'; default 1 each. */
+  weights?: Readonly<Record<ShardId, number>>
+  /** Where assignments live; default a memoryTopology() of this router alone. */
+  topology?: TopologyStore
+  /** Fixed for the life of a deployment, 1 to 1,048,576; default 16,384, or what the topology has. */
+  buckets?: number
+  /** Seed of the bucket hash, an unsigned 32-bit integer; fixed as well. Default 0, or what the topology has. */
+  seed?: number
+  /** Where tags come from, beside `{…}` in the keys. The same for every router of a deployment. */
+  schema?: SchemaInfo
+  relationships?: DataRelationships
+  /** Default 'json'. */
+  codec?: CodecOption
+  /** Confidence from which a resharding is accepted, 0 to 1; default 0.5. */
+  confidenceThreshold?: number
+  tracking?: TrackerOptions
+  /** Longest key and value in bytes, where that is to be less than what the stores allow: for stricter ones to join. */
+  maxKeyBytes?: number
+  maxValueBytes?: number
+  /** Keys that start with it are refused. */
+  reservedPrefix?: string
+  /** Tries of an operation before TOO_MANY_REFUSALS, the first included; default 16. */
+  tries?: number
+  /** How often the topology is asked for changes, where it does not tell by itself; default 5000. */
+  pollMs?: number
+  /** How long `close` waits for operations under way; default 5000. */
+  closeMs?: number
+  /** Tunables of the migrator; false: this router neither carries out reshardings nor takes over those of others. */
+  migrator?: MigratorTunables | false
+  clock?: Clock
+  random?: Random
+}
+
+/** Passed on to the migrator, which has the defaults. */
+export interface MigratorTunables {
+  holder?: string
+  leaseMs?: number
+  pollMs?: number
+  batchKeys?: number
+  batchBytes?: number
+  maxHoldMs?: number
+  failpoint?: (step: string, segment: string) => void | Promise<void>
+}
+
+/** Options that were found to be sound, with their defaults. */
+export interface CheckedOptions {
+  readonly shards: readonly Required<ShardWeight>[]
+  readonly stores: ReadonlyMap<ShardId, ShardStore>
+  readonly topology: TopologyStore | undefined
+  /** Only what was asked for: what is not is taken from the topology. */
+  readonly wanted: { readonly buckets?: number; readonly seed?: number }
+  readonly buckets: number
+  readonly seed: number
+  readonly tagOf: TagRule
+  readonly codec: Codec
+  readonly confidenceThreshold: number
+  readonly tracking: TrackerOptions
+  readonly maxKeyBytes: number | undefined
+  readonly maxValueBytes: number | undefined
+  readonly reservedPrefix: string | undefined
+  readonly tries: number
+  readonly pollMs: number
+  readonly closeMs: number
+  readonly migrator: MigratorTunables | false
+  readonly clock: Clock
+  readonly random: Random
+}
+
+/** Refuses what is malformed, naming the field, before anything is opened. */
+export function checkOptions(options: RouterOptions): CheckedOptions {
+  if (options === null || typeof options !== 'object') throw invalid('options', 'must be { shards, … }')
+  const stores = storesOf(options.shards)
+  const { wanted, buckets, seed } = hashing(options)
+  const { topology, confidenceThreshold = 0.5, tracking = {}, migrator = {} } = options
+  if (topology !== undefined && typeof topology?.changesSince !== 'function')
+    throw invalid(
+      'options.topology',
+      'is not a topology store; give memoryTopology(), lmdbTopology(…) or the like',
+    )
+  checkConfidence(confidenceThreshold, 'options.confidenceThreshold')
+  checkScore(tracking, 'options.tracking')
+  checkWhole(tracking.keys ?? DEFAULT_TRACKED_KEYS, 1, 'options.tracking.keys')
+  for (const field of ['maxKeyBytes', 'maxValueBytes'] as const)
+    if (options[field] !== undefined) checkWhole(options[field], 1, `options.${field}`)
+  if (migrator !== false && (migrator === null || typeof migrator !== 'object'))
+    throw invalid('options.migrator', 'must be an object of its tunables, or false')
+  const { reservedPrefix } = options
+  if (reservedPrefix !== undefined && (typeof reservedPrefix !== 'string' || reservedPrefix === ''))
+    throw invalid('options.reservedPrefix', 'must be a non-empty string')
+  return {
+    shards: checkShards(
+      [...stores.keys()].map((id) => ({ id, weight: weightOf(id, options.weights) })),
+      'options.shards',
+    ),
+    stores,
+    topology,
+    wanted,
+    buckets,
+    seed,
+    tagOf: compileTagRule(options.schema, options.relationships),
+    codec: codecOf(options.codec, 'options.codec'),
+    confidenceThreshold,
+    tracking,
+    maxKeyBytes: options.maxKeyBytes,
+    maxValueBytes: options.maxValueBytes,
+    reservedPrefix,
+    tries: checkWhole(options.tries ?? DEFAULT_TRIES, 1, 'options.tries'),
+    pollMs: checkDuration(options.pollMs ?? 5000, 'options.pollMs'),
+    closeMs: checkDuration(options.closeMs ?? 5000, 'options.closeMs'),
+    migrator,
+    clock: options.clock ?? systemClock,
+    random: options.random ?? systemRandom,
+  }
+}
+
+function storesOf(shards: RouterOptions['shards']): Map<ShardId, ShardStore> {
+  const field = 'options.shards'
+  if (shards === null || typeof shards !== 'object' || Array.isArray(shards))
+    throw invalid(field, 'must be an object from the name of a shard to its store')
+  const stores = new Map<ShardId, ShardStore>(shards instanceof Map ? shards : Object.entries(shards))
+  if (stores.size === 0) throw invalid(field, 'is empty; a router needs at least one shard')
+  checkShards([...stores.keys()], field)
+  const names = new Map<ShardStore, ShardId>()
+  for (const [id, store] of stores) {
+    checkStore(store, `${field}.${id}`)
+    const other = names.get(store)
+    if (other !== undefined)
+      throw invalid(`${field}.${id}`, `is the store of ${other} as well; each shard has its own`)
+    names.set(store, id)
+  }
+  return stores
+}
+
+function weightOf(id: ShardId, weights: RouterOptions['weights']): number {
+  if (weights === undefined) return 1
+  if (weights === null || typeof weights !== 'object')
+    throw invalid('options.weights', 'must be an object from the name of a shard to its weight')
+  return Object.hasOwn(weights, id) ? weights[id]! : 1
+}
+
+function hashing({ buckets, seed }: RouterOptions) {
+  if (buckets !== undefined) checkBuckets(buckets)
+  if (seed !== undefined && !(Number.isInteger(seed) && seed >= 0 && seed <= 0xffffffff))
+    throw invalid('options.seed', 'must be an unsigned 32-bit integer')
+  return { wanted: { buckets, seed }, buckets: buckets ?? DEFAULT_BUCKETS, seed: seed ?? 0 }
+}
+
+export function checkConfidence(value: unknown, field: string): asserts value is number {
+  if (typeof value !== 'number' || !(value >= 0 && value <= 1))
+    throw invalid(field, `must be a number from 0 to 1, not ${show(value)}`)
+}
+
+function checkWhole(value: number, least: number, field: string): number {
+  if (!Number.isSafeInteger(value) || value < least)
+    throw invalid(field, `must be a whole number from ${least}, not ${show(value)}`)
+  return value
+}
+
+function checkDuration(value: number, field: string): number {
+  if (typeof value !== 'number' || !Number.isFinite(value) || value <= 0)
+    throw invalid(field, `must be a positive number of milliseconds, not ${show(value)}`)
+  return value
+}
+
+export interface SetOptions extends OperationLabels {
+  /** Milliseconds from now after which the key is gone; default never. */
+  ttlMs?: number
+  /** Only if this is the key's version; 0: only if the key is absent. */
+  ifVersion?: number
+}
+
+export interface DeleteOptions extends OperationLabels {
+  ifVersion?: number
+}
+
+/** What the application can tell of an access, for those who observe. It changes nothing else. */
+export interface OperationLabels {
+  queryType?: string
+  userProfile?: string
+  /** Accesses that share it belong together. */
+  transactionId?: string
+}
+
+/** The absolute expiry, in whole ms since the epoch; 0: never. */
+export function expiryOf(ttlMs: number | undefined, now: number, withoutTtl: ShardId | undefined): number {
+  if (ttlMs === undefined) return 0
+  if (typeof ttlMs !== 'number' || !Number.isFinite(ttlMs) || ttlMs <= 0)
+    throw invalid('options.ttlMs', `must be a positive number of milliseconds, not ${show(ttlMs)}`)
+  if (withoutTtl !== undefined)
+    throw new ForeshardError(
+      ErrorCode.NOT_SUPPORTED,
+      `options.ttlMs: the store of shard ${withoutTtl} cannot keep what expires`,
+      { field: 'options.ttlMs', shard: withoutTtl },
+    )
+  const at = Math.max(Math.floor(now) + 1, Math.floor(now + ttlMs))
+  if (!Number.isSafeInteger(at)) throw invalid('options.ttlMs', 'is too far off; leave it out for never')
+  return at
+}
+
+export function checkVersion(version: unknown, field = 'options.ifVersion'): void {
+  if (version !== undefined && !(typeof version === 'number' && version >= 0 && Number.isFinite(version)))
+    throw invalid(field, 'must be a version that getWithVersion or set gave, or 0 for an absent key')
+}
+
+function show(value: unknown): string {
+  return typeof value === 'string' ? JSON.stringify(value.slice(0, 40)) : String(value)
+}

@@ -1,0 +1,247 @@
+import { ErrorCode, ForeshardError, invalid } from '../errors'
+import type { PlanRequest } from '../migrator/plan'
+import type { ReshardingProgress, ReshardingReport } from '../migrator/progress'
+import { checkMap, type Placement } from '../placement/assignment'
+import { isTagSegment, type SegmentId, type ShardAssignmentMap, type ShardId } from '../placement/segment'
+import type { RouterEmitter } from './events'
+import { checkConfidence } from './options'
+import { isRollbackReason, rollbackReason, wayBack } from './rollback'
+import type { TopologyFeed } from './topology-feed'
+import type { View } from './view'
+
+export interface ReshardingOptions {
+  /** Limits of the copying, all segments together; default none. */
+  maxKeysPerSecond?: number
+  maxBytesPerSecond?: number
+  /** Segments that move at the same time. */
+  concurrency?: number
+  /** Compare both copies before each cutover; default true. */
+  verify?: boolean
+  /** How long former owners keep their copies, so that a rollback copies only what changed. */
+  retainMs?: number
+  /** Aborting it cancels what has not been cut over. */
+  signal?: AbortSignal
+  /** A sentence for the history. */
+  reason?: string
+  /** Carved tags to fold back into their buckets, after the moves. */
+  merge?: Iterable<SegmentId>
+  /** The placement that the map was made for. A segment of the map that has changed since makes the map stale. */
+  placement?: Placement
+}
+
+export type RollbackOptions = Omit<ReshardingOptions, 'reason' | 'merge' | 'placement'> & {
+  /** The resharding to go back behind; default the newest that still stands. */
+  to?: string
+}
+
+export type Resharding = RefusedResharding | AcceptedResharding
+
+export interface RefusedResharding {
+  readonly accepted: false
+  readonly reason: string
+}
+
+export interface AcceptedResharding {
+  readonly accepted: true
+  readonly id: string
+  /** Settles when the plan has ended and this router's view has taken it in. Its rejection needs no handler. */
+  readonly done: Promise<ReshardingReport>
+  /** Undoes what has not been cut over; `done` then tells what became of it. Never rejects. */
+  cancel(): Promise<void>
+}
+
+/** What a router needs of a migrator. */
+export interface PlanRunner {
+  run(
+    request: PlanRequest,
+    options?: { signal?: AbortSignal },
+  ):
+    | { id: string; done: Promise<ReshardingReport> }
+    | Promise<{ id: string; done: Promise<ReshardingReport> }>
+  cancel(id: string): unknown
+  progress(): ReshardingProgress | undefined
+}
+
+export interface ReshardingsOptions {
+  readonly view: View
+  readonly feed: TopologyFeed
+  /** undefined: this router does not migrate. */
+  readonly migrator: PlanRunner | undefined
+  readonly threshold: number
+  readonly events: RouterEmitter
+}
+
+/** Judges what is asked for and hands it to the migrator. */
+export class Reshardings {
+  readonly #view: View
+  readonly #feed: TopologyFeed
+  readonly #migrator: PlanRunner | undefined
+  readonly #threshold: number
+  readonly #events: RouterEmitter
+
+  constructor({ view, feed, migrator, threshold, events }: ReshardingsOptions) {
+    this.#view = view
+    this.#feed = feed
+    this.#migrator = migrator
+    this.#threshold = threshold
+    this.#events = events
+  }
+
+  async request(
+    confidence: number,
+    map: ShardAssignmentMap,
+    options: ReshardingOptions,
+  ): Promise<Resharding> {
+    checkConfidence(confidence, 'confidence')
+    const { reason = 'requested' } = options
+    if (typeof reason !== 'string' || isRollbackReason(reason))
+      throw invalid('options.reason', 'must be a sentence, and not that of a rollback')
+    return this.#accept(confidence, map, reason, options)
+  }
+
+  /** Back to the assignment before a resharding. See rollback.ts for what stands. */
+  async rollback({ to, ...options }: RollbackOptions): Promise<Resharding> {
+    if (to !== undefined && typeof to !== 'string')
+      throw invalid('options.to', 'must be the id of a resharding')
+    const { history } = await this.#feed.whole()
+    const whereIs = (segment: SegmentId) => {
+      const place = this.#view.placeOf(segment)
+      return place && this.#view.shardId(place.shard)
+    }
+    const way = wayBack(history, whereIs, to)
+    if (!way) return { accepted: false, reason: 'there is no resharding to roll back' }
+    return this.#accept(1, way.moves, rollbackReason(way.to), { ...options, merge: way.merges })
+  }
+
+  progress(): ReshardingProgress | undefined {
+    return this.#migrator?.progress()
+  }
+
+  async #accept(
+    confidence: number,
+    map: ShardAssignmentMap,
+    reason: string,
+    options: ReshardingOptions,
+  ): Promise<Resharding> {
+    const migrator = this.#migrator
+    if (!migrator)
+      throw new ForeshardError(
+        ErrorCode.NOT_SUPPORTED,
+        'this router was opened with migrator: false; ask one that migrates',
+      )
+    const known = () => new Set(this.#view.shards.map(({ id }) => id))
+    // What is malformed by itself is refused without asking anybody; shards may have joined that are not known here yet.
+    checkMap(map, this.#view.buckets, (shard) => typeof shard === 'string', 'map')
+    const merges = this.#checkMerges(map, options.merge)
+    await this.#feed.refresh()
+    const shards = known()
+    checkMap(map, this.#view.buckets, (shard) => shards.has(shard), 'map')
+    this.#checkTargets(map)
+    for (const segment of merges)
+      if (!this.#view.placeOf(segment))
+        throw new ForeshardError(ErrorCode.UNKNOWN_SEGMENT, `options.merge: ${segment} is not carved out`, {
+          field: 'options.merge',
+        })
+
+    if (confidence < this.#threshold)
+      return {
+        accepted: false,
+        reason: `confidence ${confidence} is below the threshold of ${this.#threshold}`,
+      }
+    const stale = options.placement && this.#stale(options.placement, [...map.keys(), ...merges])
+    if (stale) return { accepted: false, reason: stale }
+    const moves = [...map].filter(([segment, to]) => !this.#isAt(segment, to))
+    if (moves.length + merges.length === 0)
+      return { accepted: false, reason: 'nothing to do: every segment is where the map wants it' }
+
+    const { maxKeysPerSecond, maxBytesPerSecond, concurrency, verify, retainMs, signal } = options
+    const { id, done } = await migrator.run(
+      {
+        moves: moves.map(([segment, to]) => ({ segment, to })),
+        merges,
+        confidence,
+        reason,
+        ...given({ maxKeysPerSecond, maxBytesPerSecond, concurrency, verify, retainMs }),
+      },
+      signal ? { signal } : {},
+    )
+    if (this.#events.listenerCount('resharding') > 0)
+      this.#events.emit('resharding', { id, moves: moves.length, merges: merges.length, confidence, reason })
+    const ended = this.#follow(done)
+    ended.catch(() => {})
+    const cancel = async () => {
+      try {
+        await migrator.cancel(id)
+      } catch (error) {
+        this.#events.emit('error', error)
+      }
+    }
+    return { accepted: true, id, done: ended, cancel }
+  }
+
+  async #follow(done: Promise<ReshardingReport>): Promise<ReshardingReport> {
+    let report: ReshardingReport
+    try {
+      report = await done
+    } finally {
+      await this.#feed.refresh().catch((error) => this.#events.emit('error', error))
+    }
+    this.#events.emit('resharded', report)
+    return report
+  }
+
+  #checkMerges(map: ShardAssignmentMap, merge: Iterable<SegmentId> | undefined): SegmentId[] {
+    const merges = [...new Set(merge ?? [])]
+    for (const segment of merges) {
+      if (
+        typeof segment !== 'string' ||
+        !isTagSegment(segment) ||
+        !segment.endsWith('}') ||
+        segment.length < 3
+      )
+        throw invalid(
+          'options.merge',
+          `${JSON.stringify(segment)} is not a tag "{…}"; only a tag can be folded back`,
+        )
+      if (map.has(segment))
+        throw invalid(
+          'options.merge',
+          `${segment} is in the map as well; a tag moves or is folded back, not both`,
+        )
+    }
+    return merges
+  }
+
+  #checkTargets(map: ShardAssignmentMap): void {
+    const draining = new Set(this.#view.shards.filter((it) => it.state === 'draining').map(({ id }) => id))
+    if (draining.size === 0) return
+    for (const [segment, shard] of map)
+      if (draining.has(shard))
+        throw invalid(
+          `map.get(${JSON.stringify(segment.slice(0, 80))})`,
+          `shard ${shard} is being drained and takes nothing; choose another`,
+        )
+  }
+
+  /** Why the map is stale: the first of its segments that is not as it was when the map was made. */
+  #stale(made: Placement, segments: readonly SegmentId[]): string | undefined {
+    for (const segment of segments) {
+      const then = made.assignmentOf(segment)
+      const now = this.#view.placement.assignmentOf(segment)
+      if (then.epoch !== now.epoch || then.segment !== now.segment)
+        return `the map is stale: ${segment} was ${then.shard} @ ${then.epoch} when it was made, and is ${now.shard} @ ${now.epoch} now`
+    }
+    return undefined
+  }
+
+  /** Whether a segment is there already. A tag that is not carved out is nowhere: naming it carves it out. */
+  #isAt(segment: SegmentId, shard: ShardId): boolean {
+    const place = this.#view.placeOf(segment)
+    return place !== undefined && this.#view.shardId(place.shard) === shard
+  }
+}
+
+/** Without the fields that were not given: theirs are the migrator's defaults. */
+function given<T extends object>(fields: T): Partial<T> {
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as Partial<T>
+}

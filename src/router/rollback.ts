@@ -1,0 +1,80 @@
+import { invalid } from '../errors'
+import type { SegmentId, ShardId } from '../placement/segment'
+import type { HistoryEntry } from '../topology-store'
+
+/** The way back to an earlier assignment. */
+export interface WayBack {
+  /** The resharding before which the assignment was as it will be again. */
+  readonly to: string
+  readonly moves: ReadonlyMap<SegmentId, ShardId>
+  /** Tags that were carved out since. */
+  readonly merges: readonly SegmentId[]
+}
+
+const PREFIX = 'rollback to before '
+
+/** The reason under which a rollback enters the history; no other resharding may use it. */
+export function rollbackReason(id: string): string {
+  return `${PREFIX}${id}`
+}
+
+export function isRollbackReason(reason: string): boolean {
+  return reason.startsWith(PREFIX)
+}
+
+/**
+ * The newest resharding that still stands: rollbacks do not count, nor what they undid. So a rollback repeated walks
+ * back one resharding at a time, like undo in an editor; going forward again is a rollback to the rollback's own id.
+ */
+export function newestStanding(history: readonly HistoryEntry[]): string | undefined {
+  const standing: string[] = []
+  for (const { id, reason } of history) {
+    if (!isRollbackReason(reason)) {
+      standing.push(id)
+      continue
+    }
+    // What was there before the history begins was undone with everything that stood.
+    const from = standing.indexOf(reason.slice(PREFIX.length))
+    const toRollback = from < 0 && history.some((entry) => entry.id === reason.slice(PREFIX.length))
+    if (!toRollback) standing.length = Math.max(from, 0)
+  }
+  return standing.at(-1)
+}
+
+/**
+ * What it takes to have the assignment that was there before resharding `to`; undefined when nothing stands.
+ *
+ * @param history finished reshardings, oldest first.
+ * @param whereIs the shard of a segment now; undefined for a tag that is not carved out.
+ */
+export function wayBack(
+  history: readonly HistoryEntry[],
+  whereIs: (segment: SegmentId) => ShardId | undefined,
+  to?: string,
+): WayBack | undefined {
+  const id = to ?? newestStanding(history)
+  if (id === undefined) return undefined
+  const first = history.findIndex((entry) => entry.id === id)
+  if (first < 0)
+    throw invalid(
+      'options.to',
+      `${JSON.stringify(id)} is not the id of a resharding that is remembered; the last ${history.length} are`,
+    )
+  // From the newest to the oldest: what was before the oldest counts. undefined: inside its bucket.
+  const wanted = new Map<SegmentId, ShardId | undefined>()
+  for (let i = history.length - 1; i >= first; i--) {
+    const { before, carved, merged } = history[i]!
+    for (const [segment, shard] of before) wanted.set(segment, shard)
+    for (const segment of carved) wanted.set(segment, undefined)
+    for (const [segment, shard] of merged) wanted.set(segment, shard)
+  }
+  const moves = new Map<SegmentId, ShardId>()
+  const merges: SegmentId[] = []
+  for (const [segment, shard] of wanted) {
+    const now = whereIs(segment)
+    if (shard === undefined) {
+      if (now !== undefined) merges.push(segment)
+    } else if (shard !== now) moves.set(segment, shard)
+  }
+  return { to: id, moves, merges }
+}
