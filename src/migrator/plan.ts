@@ -27,7 +27,11 @@ const MAX_MOVES = 1 << 21
 const UNLIMITED = Number.MAX_SAFE_INTEGER
 
 /** Refuses a malformed request before anything is changed. */
-export function checkRequest(request: PlanRequest, knows: (shard: ShardId) => boolean): void {
+export function checkRequest(
+  request: PlanRequest,
+  knows: (shard: ShardId) => boolean,
+  bucketOf: (segment: SegmentId) => number,
+): void {
   if (request === null || typeof request !== 'object') throw invalid('request', 'must be { moves, … }')
   const { moves, merges = [] } = request
   if (!Array.isArray(moves)) throw invalid('request.moves', 'must be an array of { segment, to }')
@@ -38,6 +42,7 @@ export function checkRequest(request: PlanRequest, knows: (shard: ShardId) => bo
   moves.forEach(({ segment, to }, i) => {
     if (targets.has(segment)) throw invalid(`request.moves[${i}]`, `${segment} is there twice; name it once`)
     if (!knows(to)) throw invalid(`request.moves[${i}].to`, `shard ${to} is unknown here; add it first`)
+    bucketOf(segment)
     targets.set(segment, to)
   })
   merges.forEach((segment, i) => {
@@ -70,7 +75,8 @@ export type WhereIs = (segment: SegmentId) => ShardId | undefined
 
 /**
  * The record by which any process can finish the plan. A tag that is to be folded back gets a move of its own, to the
- * shard where its bucket will be, so that the record tells where it came from.
+ * shard where its bucket will be, so that the record tells where it came from. `left` of an earlier plan is what could
+ * not be settled: it gets no target, and is only settled.
  */
 export function planEntry(
   request: PlanRequest,
@@ -78,6 +84,7 @@ export function planEntry(
   startedAt: number,
   whereIs: WhereIs,
   homeOf: (segment: SegmentId) => SegmentId,
+  left: readonly MoveEntry[] = [],
 ): PlanEntry {
   const targets = new Map(request.moves.map((move) => [move.segment, move.to]))
   const merges = (request.merges ?? []).filter((segment) => whereIs(segment) !== undefined)
@@ -90,6 +97,8 @@ export function planEntry(
     const home = homeOf(segment)
     moves.push({ segment, to: targets.get(home) ?? whereIs(home)!, from: whereIs(segment)! })
   }
+  const named = new Set(moves.map((move) => move.segment))
+  for (const move of left) if (!named.has(move.segment)) moves.push({ ...move, to: '' })
   return {
     id,
     moves,

@@ -1,0 +1,418 @@
+import { EventEmitter } from 'eventemitter3'
+import type { Clock, Random } from '../clock'
+import { ErrorCode, ForeshardError, invalid } from '../errors'
+import { bucketSegment, type SegmentId, type ShardId } from '../placement/segment'
+import type { ShardStore } from '../shard-store'
+import type { MoveEntry, PlanEntry, TopologyStore } from '../topology-store'
+import { type Failpoint, Gate } from './gate'
+import { Stop } from './interruption'
+import { KnownTopology } from './known-topology'
+import { MigratorLease } from './lease'
+import { checkRequest, type PlanRequest, planEntry } from './plan'
+import type { MoveFailure, MoveProgress, ReshardingProgress, ReshardingReport } from './progress'
+import { ProgressBoard } from './progress-board'
+import { cancelled, type Office, Tenure } from './tenure'
+import type { Cutover } from './work'
+
+export interface MigratorOptions {
+  readonly topology: TopologyStore
+  /** The open store of a shard. */
+  readonly store: (shard: ShardId) => ShardStore | undefined
+  /** The bucket that a segment is, or was carved out of. Throws for what is no segment. */
+  readonly bucketOf: (segment: SegmentId) => number
+  readonly clock: Clock
+  readonly random: Random
+  /** Names this process in the lease; no two may share it. */
+  readonly holder: string
+  readonly leaseMs?: number
+  /** How often `start` looks for what others left unfinished, and for what is due to be purged. */
+  readonly pollMs?: number
+  readonly batchKeys?: number
+  readonly batchBytes?: number
+  /** Longest pause of writes at a cutover, as the shard measures it. */
+  readonly maxHoldMs?: number
+  /** For tests: called before and after every step; where it throws, this migrator dies on the spot. */
+  readonly failpoint?: Failpoint
+}
+
+export interface MigratorEvents {
+  progress: [ReshardingProgress]
+  move: [MoveProgress & { id: string }]
+  cutover: [Cutover & { id: string }]
+  plan: [{ id: string; phase: 'begun' | 'taken over' | 'ended'; report?: ReshardingReport }]
+  conflict: [MoveFailure & { id: string }]
+  error: [unknown]
+}
+
+export interface StewardReport {
+  /** Of a plan that another process had left unfinished. */
+  readonly report: ReshardingReport | undefined
+  /** Copies of former owners whose grace period had ended. */
+  readonly purged: number
+}
+
+const PROGRESS_EVERY_MS = 200
+/** A plan that cannot be settled is tried again after a pause that grows to this. */
+const LONGEST_WAIT_MS = 60_000
+
+/**
+ * Carries out plans, one at a time, and finishes those that others left. What it knows is in the topology store and in
+ * the fences: any number of migrators may run, die and wake up again.
+ */
+export class Migrator {
+  readonly #office: Office
+  readonly #events = new EventEmitter<Record<keyof MigratorEvents, unknown[]>>()
+  readonly #lease: MigratorLease
+  readonly #stop = new AbortController()
+  readonly #random: Random
+  readonly #holder: string
+  readonly #pollMs: number
+  readonly #cancels = new Map<string, AbortController>()
+  #queue: Promise<unknown> = Promise.resolve()
+  #board: ProgressBoard | undefined
+  #stopPolling: (() => void) | undefined
+  #stuck: { id: string; until: number; waitMs: number } | undefined
+  #plans = 0
+
+  constructor(options: MigratorOptions) {
+    const { topology, store, bucketOf, clock, random, holder, failpoint } = options
+    const {
+      leaseMs = 10_000,
+      pollMs = 1_000,
+      batchKeys = 256,
+      batchBytes = 1 << 20,
+      maxHoldMs = 50,
+    } = options
+    for (const [field, value] of Object.entries({ leaseMs, pollMs, batchKeys, batchBytes, maxHoldMs }))
+      if (!(value >= 1)) throw invalid(`options.${field}`, 'must be at least 1')
+    if (typeof holder !== 'string' || holder === '') throw invalid('options.holder', 'must name this process')
+    this.#random = random
+    this.#holder = holder
+    this.#pollMs = pollMs
+    this.#lease = new MigratorLease(topology, holder, clock, leaseMs)
+    const crash = (cause: unknown) => this.#crash(cause)
+    const check = () => this.#lease.check()
+    const gate = new Gate({ topology, store, clock, random, failpoint, crash, check }, this.#stop.signal)
+    const known = new KnownTopology(topology, () => this.#heed())
+    this.#office = {
+      topology,
+      known,
+      gate,
+      clock,
+      store,
+      bucketOf,
+      batchKeys,
+      batchBytes,
+      maxHoldMs,
+      cancels: this.#cancels,
+      onCutover: (cutover) => this.#emit('cutover', cutover),
+      onError: (error) => this.#emit('error', error),
+    }
+  }
+
+  /** Calls `listener` until the function that it answers is called. What a listener throws harms nobody. */
+  on<E extends keyof MigratorEvents>(event: E, listener: (...args: MigratorEvents[E]) => void): () => void {
+    const guarded = (...args: unknown[]) => {
+      try {
+        listener(...(args as MigratorEvents[E]))
+      } catch (error) {
+        if (event !== 'error') this.#emit('error', error)
+      }
+    }
+    this.#events.on(event, guarded)
+    return () => {
+      this.#events.off(event, guarded)
+    }
+  }
+
+  /**
+   * Carries out a plan, after those that were asked for before. `done` tells what became of it, whatever that is; it
+   * rejects only where this migrator is closed meanwhile, with CLOSED. Then another process finishes the plan.
+   */
+  run(
+    request: PlanRequest,
+    { signal }: { signal?: AbortSignal } = {},
+  ): { id: string; done: Promise<ReshardingReport> } {
+    if (this.#stop.signal.aborted) throw closed()
+    const { store, bucketOf, clock } = this.#office
+    checkRequest(request, (shard) => store(shard) !== undefined, bucketOf)
+    const chance = Math.floor(this.#random() * 2 ** 32).toString(36)
+    const id = `${this.#holder}-${clock.now().toString(36)}-${++this.#plans}-${chance}`
+    const cancel = new AbortController()
+    this.#cancels.set(id, cancel)
+    const onAbort = () => void this.cancel(id).catch((error) => this.#emit('error', error))
+    signal?.addEventListener('abort', onAbort, { once: true })
+    const done = this.#enqueue(() => this.#run(id, request, cancel.signal)).finally(() => {
+      signal?.removeEventListener('abort', onAbort)
+      this.#cancels.delete(id)
+    })
+    done.catch(() => undefined)
+    if (signal?.aborted) onAbort()
+    return { id, done }
+  }
+
+  /** The resharding under way, or else the last one. */
+  progress(): ReshardingProgress | undefined {
+    return this.#board?.progress()
+  }
+
+  /**
+   * Undoes what has not been cut over, here or in the process that carries it out; what has been is finished, and stays.
+   * False if there is no such plan.
+   */
+  async cancel(id: string): Promise<boolean> {
+    const { gate, known } = this.#office
+    const own = this.#cancels.get(id)
+    own?.abort(cancelled())
+    await gate.askTopology(() => known.refresh())
+    const { plan } = known
+    if (plan?.id !== id) return own !== undefined
+    await gate.askTopology((topology) =>
+      topology.commit({ plan: { ...plan, cancelled: true }, expect: { plan: id } }),
+    )
+    return true
+  }
+
+  /** One look around: finishes, or undoes, a plan that was left unfinished, and purges what is due. */
+  steward(): Promise<StewardReport> {
+    if (this.#stop.signal.aborted) return Promise.reject(closed())
+    // Purges need not wait for a plan that takes hours.
+    if (this.#cancels.size > 0) return this.#purgeDue().then((purged) => ({ report: undefined, purged }))
+    return this.#enqueue(async () => {
+      await this.#office.gate.askTopology(() => this.#office.known.refresh())
+      const report = await this.#takeOver()
+      return { report, purged: await this.#purgeDue() }
+    })
+  }
+
+  /** Looks around every `pollMs`, each process at a pace of its own, until it is closed. */
+  start(): void {
+    if (this.#stopPolling || this.#stop.signal.aborted) return
+    let idle = true
+    this.#stopPolling = this.#office.clock.every(this.#pollMs * (0.75 + 0.5 * this.#random()), () => {
+      if (!idle) return
+      idle = false
+      this.steward()
+        .catch((error) => {
+          if (!this.#stop.signal.aborted) this.#emit('error', error)
+        })
+        .finally(() => {
+          idle = true
+        })
+    })
+  }
+
+  /** Stops between two steps, undoes nothing, and gives the lease back: others go on from what stands. */
+  async close(): Promise<void> {
+    this.#stop.abort(new Stop('closed'))
+    this.#stopPolling?.()
+    await this.#queue
+    await this.#office.known.close()
+  }
+
+  #crash(cause: unknown): void {
+    this.#stop.abort(new Stop('crashed', cause))
+    this.#stopPolling?.()
+    this.#lease.forget()
+  }
+
+  #enqueue<T>(task: () => Promise<T>): Promise<T> {
+    const result = this.#queue.then(task).catch((error) => {
+      throw error instanceof Stop && error.why === 'closed' ? closed() : error
+    })
+    this.#queue = result.catch(() => undefined)
+    return result
+  }
+
+  async #run(id: string, request: PlanRequest, cancel: AbortSignal): Promise<ReshardingReport> {
+    const draft = this.#planned(request, id, () => '')
+    let board = this.#newBoard(draft, 'waiting')
+    let plan: PlanEntry | undefined
+    for (;;) {
+      const tenure = await this.#waitForTenure(plan ? undefined : cancel)
+      if (!tenure) return this.#refused(board, draft, cancelled())
+      try {
+        const standing = await tenure.standing()
+        if (!plan) {
+          const left = standing ? await this.#finish(standing, tenure) : []
+          const next = this.#planned(
+            request,
+            id,
+            (segment) => this.#office.known.assigned(segment)?.shard,
+            left,
+          )
+          const refusal = this.#refusalOf(next)
+          if (refusal) return this.#refused(board, draft, refusal)
+          if (!(await tenure.begin(next))) continue
+          plan = next
+          board = this.#newBoard(plan, 'running')
+          this.#emit('plan', { id, phase: 'begun' })
+          await tenure.carryOut(plan, board, false)
+        } else {
+          board.reopen()
+          if (standing?.id === id) await tenure.carryOut(standing, board, true)
+          else this.#readOff(board, plan)
+        }
+        return this.#ended(board)
+      } catch (error) {
+        // The plan stands in the topology: whoever has the lease next goes on, be it this process.
+        if (error instanceof Stop && error.why === 'lease lost') continue
+        if (error instanceof Stop) throw error
+        this.#emit('error', error)
+        return plan ? this.#ended(board) : this.#refused(board, draft, error)
+      } finally {
+        await tenure.release()
+      }
+    }
+  }
+
+  #planned(
+    request: PlanRequest,
+    id: string,
+    whereIs: (segment: SegmentId) => ShardId | undefined,
+    left: readonly MoveEntry[] = [],
+  ): PlanEntry {
+    const { clock, bucketOf } = this.#office
+    return planEntry(request, id, clock.now(), whereIs, (segment) => bucketSegment(bucketOf(segment)), left)
+  }
+
+  async #takeOver(): Promise<ReshardingReport | undefined> {
+    const { known, clock } = this.#office
+    if (!known.plan) this.#stuck = undefined
+    if (!known.plan || (this.#stuck?.id === known.plan.id && clock.now() < this.#stuck.until))
+      return undefined
+    return this.#underLease(async (tenure) => {
+      const standing = await tenure.standing()
+      if (!standing) return undefined
+      const left = await this.#finish(standing, tenure)
+      const waitMs = Math.min(LONGEST_WAIT_MS, 2 * (this.#stuck?.waitMs ?? this.#pollMs))
+      this.#stuck = left.length > 0 ? { id: standing.id, until: clock.now() + waitMs, waitMs } : undefined
+      return this.#board?.report()
+    })
+  }
+
+  /** Finishes a plan of which another process may have carried out a part. */
+  async #finish(plan: PlanEntry, tenure: Tenure): Promise<MoveEntry[]> {
+    const board = this.#newBoard(plan, 'running')
+    this.#emit('plan', { id: plan.id, phase: 'taken over' })
+    const left = await tenure.carryOut(plan, board, true)
+    this.#ended(board)
+    return left
+  }
+
+  async #purgeDue(): Promise<number> {
+    const { known, clock } = this.#office
+    if (![...known.retained].some((it) => it.until <= clock.now())) return 0
+    return (await this.#underLease((tenure) => tenure.purgeDue())) ?? 0
+  }
+
+  /** Undefined where another process has the lease, or gets it meanwhile. */
+  async #underLease<T>(act: (tenure: Tenure) => Promise<T>): Promise<T | undefined> {
+    const grip = await this.#lease.hold()
+    if (!grip) return undefined
+    const tenure = new Tenure(this.#office, grip)
+    try {
+      return await act(tenure)
+    } catch (error) {
+      if (error instanceof Stop && error.why === 'lease lost') return undefined
+      throw error
+    } finally {
+      await tenure.release()
+    }
+  }
+
+  /** Waits until the lease is free. Undefined: cancelled before. */
+  async #waitForTenure(cancel: AbortSignal | undefined): Promise<Tenure | undefined> {
+    const { gate, clock } = this.#office
+    const waiting = cancel ? gate.narrowed(cancel) : gate
+    for (;;) {
+      gate.pass()
+      if (waiting.signal.aborted) return undefined
+      try {
+        const grip = await this.#lease.hold()
+        if (grip) return new Tenure(this.#office, grip)
+      } catch (error) {
+        this.#emit('error', error)
+      }
+      await clock.sleep(this.#pollMs * (0.5 + this.#random()), waiting.signal).catch(() => undefined)
+    }
+  }
+
+  #refusalOf(plan: PlanEntry): ForeshardError | undefined {
+    for (const { to } of plan.moves) {
+      const shard = this.#office.known.shards.find((it) => it.id === to)
+      if (to === '' || shard?.state === 'active') continue
+      const why = shard ? 'is being drained; no segment moves there' : 'is not in the topology; add it first'
+      return new ForeshardError(ErrorCode.UNKNOWN_SHARD, `shard ${to} ${why}`, { shard: to })
+    }
+    return undefined
+  }
+
+  /** What another process made of a plan that was begun here. */
+  #readOff(board: ProgressBoard, plan: PlanEntry): void {
+    for (const { segment, from, to } of plan.moves) {
+      const assigned = this.#office.known.assigned(segment)
+      if (assigned && from === '') board.carved(segment)
+      if (!assigned && plan.merges.includes(segment)) board.merged(segment)
+      else if (assigned?.shard === to && from !== '' && from !== to) board.moved(segment)
+      else if (assigned?.shard !== to) {
+        board.fail(
+          segment,
+          ErrorCode.LEASE_HELD,
+          'another process took the plan over and ended it without this move',
+        )
+        continue
+      }
+      board.enter(segment, 'done')
+    }
+  }
+
+  /** Nothing of it was begun. */
+  #refused(board: ProgressBoard, plan: PlanEntry, error: unknown): ReshardingReport {
+    const code = error instanceof ForeshardError ? error.code : ErrorCode.TOPOLOGY_UNAVAILABLE
+    const message = error instanceof Error ? error.message : String(error)
+    for (const { segment } of plan.moves) board.fail(segment, code, message)
+    return this.#ended(board)
+  }
+
+  #ended(board: ProgressBoard): ReshardingReport {
+    board.turn('done')
+    const report = board.report()
+    this.#emit('progress', board.progress())
+    this.#emit('plan', { id: report.id, phase: 'ended', report })
+    return report
+  }
+
+  #newBoard(plan: PlanEntry, phase: ReshardingProgress['phase']): ProgressBoard {
+    const { clock } = this.#office
+    let toldAt = Number.NEGATIVE_INFINITY
+    const onMove = (progress: MoveProgress) => {
+      this.#emit('move', { id: plan.id, ...progress })
+      if (progress.error?.code === ErrorCode.FENCE_CONFLICT)
+        this.#emit('conflict', { id: plan.id, ...progress.error })
+    }
+    const onCopied = () => {
+      if (this.#events.listenerCount('progress') === 0 || clock.now() - toldAt < PROGRESS_EVERY_MS) return
+      toldAt = clock.now()
+      this.#emit('progress', board.progress())
+    }
+    const board = new ProgressBoard(plan, clock, onMove, onCopied)
+    board.turn(phase)
+    this.#board = board
+    return board
+  }
+
+  /** Others may have cancelled what is carried out here. */
+  #heed(): void {
+    const { plan } = this.#office.known
+    if (plan?.cancelled) this.#cancels.get(plan.id)?.abort(cancelled())
+  }
+
+  #emit<E extends keyof MigratorEvents>(event: E, ...args: MigratorEvents[E]): void {
+    this.#events.emit(event, ...args)
+  }
+}
+
+function closed(): ForeshardError {
+  return new ForeshardError(ErrorCode.CLOSED, 'the migrator was closed')
+}

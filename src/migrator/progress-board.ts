@@ -1,0 +1,243 @@
+import type { Clock } from '../clock'
+import { ErrorCode } from '../errors'
+import type { SegmentId } from '../placement/segment'
+import type { PlanEntry } from '../topology-store'
+import type { MoveFailure, MovePhase, MoveProgress, ReshardingProgress, ReshardingReport } from './progress'
+
+interface Line {
+  readonly segment: SegmentId
+  readonly from: string
+  readonly to: string
+  phase: MovePhase
+  keysCopied: number
+  bytesCopied: number
+  /** When its first key was copied, and its last. */
+  firstAt: number
+  lastAt: number
+  expectedKeys: number | undefined
+  holds: number
+  retries: number
+  error: MoveFailure | undefined
+}
+
+const NEVER = Number.NaN
+
+/** The blackboard of one resharding: every move has a line, and what is asked about it is read off here. */
+export class ProgressBoard {
+  readonly #plan: PlanEntry
+  readonly #clock: Clock
+  readonly #onMove: (progress: MoveProgress) => void
+  readonly #onCopied: () => void
+  readonly #lines = new Map<SegmentId, Line>()
+  readonly #moved = new Set<SegmentId>()
+  readonly #carved = new Set<SegmentId>()
+  readonly #merged = new Set<SegmentId>()
+  #longestHoldMs = 0
+  #phase: ReshardingProgress['phase'] = 'running'
+  #endedAt = NEVER
+
+  constructor(plan: PlanEntry, clock: Clock, onMove: (progress: MoveProgress) => void, onCopied: () => void) {
+    this.#plan = plan
+    this.#clock = clock
+    this.#onMove = onMove
+    this.#onCopied = onCopied
+    // What an earlier plan left to be settled has no target, and is not this plan's progress.
+    for (const { segment, from, to } of plan.moves)
+      if (to !== '') this.#lines.set(segment, newLine(segment, from, to))
+  }
+
+  enter(segment: SegmentId, phase: MovePhase): void {
+    const line = this.#lines.get(segment)
+    if (!line || line.phase === phase) return
+    line.phase = phase
+    this.#onMove(this.#progressOf(line))
+  }
+
+  expect(segment: SegmentId, keys: number): void {
+    const line = this.#lines.get(segment)
+    if (line) line.expectedKeys = keys
+  }
+
+  copied(segment: SegmentId, keys: number, bytes: number): void {
+    const line = this.#lines.get(segment)
+    if (!line) return
+    line.lastAt = this.#clock.now()
+    if (line.keysCopied === 0) line.firstAt = line.lastAt
+    line.keysCopied += keys
+    line.bytesCopied += bytes
+    this.#onCopied()
+  }
+
+  heldFor(segment: SegmentId, ms: number): void {
+    const line = this.#lines.get(segment)
+    if (line) line.holds++
+    this.#longestHoldMs = Math.max(this.#longestHoldMs, ms)
+  }
+
+  retried(segment: SegmentId): void {
+    const line = this.#lines.get(segment)
+    if (line) line.retries++
+  }
+
+  moved(segment: SegmentId): void {
+    this.#moved.add(segment)
+  }
+
+  carved(segment: SegmentId): void {
+    this.#carved.add(segment)
+  }
+
+  merged(segment: SegmentId): void {
+    this.#merged.add(segment)
+  }
+
+  fail(segment: SegmentId, code: ErrorCode, message: string): void {
+    const line = this.#lines.get(segment)
+    if (!line) return
+    line.error = { segment, code, message }
+    this.enter(segment, code === ErrorCode.CANCELLED ? 'cancelled' : 'failed')
+  }
+
+  /** Forgets how a move ended: it is taken up once more. */
+  reopen(): void {
+    for (const line of this.#lines.values()) {
+      if (line.error) line.error = undefined
+      if (line.phase !== 'done') line.phase = 'waiting'
+    }
+  }
+
+  turn(phase: ReshardingProgress['phase']): void {
+    this.#phase = phase
+    if (phase === 'done') this.#endedAt = this.#clock.now()
+  }
+
+  progress(): ReshardingProgress {
+    const { id, startedAt, confidence, reason } = this.#plan
+    const moves = [...this.#lines.values()].map((line) => this.#progressOf(line))
+    const segmentsDone = moves.filter((it) => isOver(it.phase)).length
+    const elapsedMs = this.#elapsedMs()
+    const keysCopied = sum(moves, 'keysCopied')
+    const bytesCopied = sum(moves, 'bytesCopied')
+    return {
+      id,
+      phase: this.#phase,
+      segmentsDone,
+      segmentsTotal: moves.length,
+      keysCopied,
+      bytesCopied,
+      keysPerSecond: perSecond(keysCopied, elapsedMs),
+      bytesPerSecond: perSecond(bytesCopied, elapsedMs),
+      etaMs: etaOf(this.#remainingShare(moves), elapsedMs),
+      startedAt,
+      confidence,
+      reason,
+      moves,
+    }
+  }
+
+  report(): ReshardingReport {
+    const lines = [...this.#lines.values()]
+    const errors = lines.flatMap((line) => (line.error ? [line.error] : []))
+    const failed = errors.filter((it) => it.code !== ErrorCode.CANCELLED)
+    const cancelled = errors.filter((it) => it.code === ErrorCode.CANCELLED).map((it) => it.segment)
+    return {
+      id: this.#plan.id,
+      outcome:
+        cancelled.length > 0
+          ? 'cancelled'
+          : failed.length === 0
+            ? 'done'
+            : failed.length === lines.length
+              ? 'failed'
+              : 'partial',
+      moved: [...this.#moved],
+      failed,
+      cancelled,
+      carved: [...this.#carved],
+      merged: [...this.#merged],
+      keysCopied: sum(lines, 'keysCopied'),
+      bytesCopied: sum(lines, 'bytesCopied'),
+      holds: sum(lines, 'holds'),
+      retries: sum(lines, 'retries'),
+      durationMs: this.#elapsedMs(),
+      longestHoldMs: this.#longestHoldMs,
+    }
+  }
+
+  #elapsedMs(): number {
+    const now = this.#phase === 'done' ? this.#endedAt : this.#clock.now()
+    return Math.max(0, now - this.#plan.startedAt)
+  }
+
+  /** The part of the work that is still to do: by keys where sizes are known, else by moves. */
+  #remainingShare(moves: readonly MoveProgress[]): number | undefined {
+    let total = 0
+    let done = 0
+    for (const { segment, phase, keysCopied } of moves) {
+      const expected = this.#lines.get(segment)!.expectedKeys
+      const weight = isOver(phase)
+        ? Math.max(keysCopied, 1)
+        : Math.max(expected ?? this.#meanKeys(moves), keysCopied, 1)
+      total += weight
+      done += isOver(phase) ? weight : Math.min(keysCopied, weight)
+    }
+    return done === 0 || total === 0 ? undefined : (total - done) / total
+  }
+
+  #meanKeys(moves: readonly MoveProgress[]): number {
+    const over = moves.filter((it) => isOver(it.phase))
+    return over.length === 0 ? 1 : sum(over, 'keysCopied') / over.length
+  }
+
+  #progressOf(line: Line): MoveProgress {
+    const { expectedKeys, firstAt, lastAt, ...rest } = line
+    const elapsedMs = (isOver(line.phase) ? lastAt : this.#clock.now()) - firstAt
+    const keysPerSecond = perSecond(line.keysCopied, elapsedMs)
+    return {
+      ...rest,
+      keysPerSecond,
+      bytesPerSecond: perSecond(line.bytesCopied, elapsedMs),
+      etaMs: isOver(line.phase)
+        ? 0
+        : expectedKeys === undefined || keysPerSecond === 0
+          ? undefined
+          : (1000 * Math.max(0, expectedKeys - line.keysCopied)) / keysPerSecond,
+    }
+  }
+}
+
+function newLine(segment: SegmentId, from: string, to: string): Line {
+  return {
+    segment,
+    from,
+    to,
+    phase: 'waiting',
+    keysCopied: 0,
+    bytesCopied: 0,
+    firstAt: NEVER,
+    lastAt: NEVER,
+    expectedKeys: undefined,
+    holds: 0,
+    retries: 0,
+    error: undefined,
+  }
+}
+
+function isOver(phase: MovePhase): boolean {
+  return phase === 'done' || phase === 'cancelled' || phase === 'failed'
+}
+
+function perSecond(amount: number, elapsedMs: number): number {
+  return amount > 0 && elapsedMs > 0 ? (1000 * amount) / elapsedMs : 0
+}
+
+function etaOf(remainingShare: number | undefined, elapsedMs: number): number | undefined {
+  if (remainingShare === undefined || remainingShare === 1) return undefined
+  return (elapsedMs * remainingShare) / (1 - remainingShare)
+}
+
+function sum<K extends string>(items: readonly Record<K, number>[], field: K): number {
+  let total = 0
+  for (const item of items) total += item[field]
+  return total
+}

@@ -1,0 +1,140 @@
+import { ErrorCode, isForeshardError } from '../errors'
+import { bucketSegment, isTagSegment, type SegmentId } from '../placement/segment'
+import type { HistoryEntry, MoveEntry, PlanEntry } from '../topology-store'
+import { carve, merge } from './carving'
+import { Refusal, Stop, Unsettled, Unsteady } from './interruption'
+import type { KnownTopology } from './known-topology'
+import { move } from './move'
+import { settle } from './owner'
+import { undo } from './undo'
+import type { Work } from './work'
+
+/**
+ * Carries out a plan: every bucket's moves one after the other, since its segments share one fence ticket, several
+ * buckets at a time. Answers the moves of which it could not be found out whether they happened.
+ */
+export async function carryOut(work: Work): Promise<MoveEntry[]> {
+  const chains = chainsOf(work)
+  const unsettled: MoveEntry[] = []
+  const workers = Array.from({ length: Math.min(work.plan.concurrency, chains.length) }, async () => {
+    for (let chain = chains.shift(); chain; chain = chains.shift())
+      unsettled.push(...(await carryOutChain(work, chain)))
+  })
+  // All of them have come to rest before anyone hears that one was stopped.
+  for (const result of await Promise.allSettled(workers))
+    if (result.status === 'rejected') throw result.reason
+  return unsettled
+}
+
+/** Moves by bucket, in the order of the plan; tags before their bucket, so that nothing travels twice. */
+function chainsOf({ plan, bucketOf }: Work): MoveEntry[][] {
+  const chains = new Map<number, MoveEntry[]>()
+  for (const entry of [...plan.moves].sort((a, b) => Number(isBucket(a)) - Number(isBucket(b)))) {
+    const chain = chains.get(bucketOf(entry.segment))
+    if (chain) chain.push(entry)
+    else chains.set(bucketOf(entry.segment), [entry])
+  }
+  return [...chains.values()]
+}
+
+function isBucket({ segment }: MoveEntry): boolean {
+  return !isTagSegment(segment)
+}
+
+async function carryOutChain(work: Work, chain: readonly MoveEntry[]): Promise<MoveEntry[]> {
+  const { board, topology, cancellable } = work
+  const merges = chain.filter(({ segment }) => work.merges.has(segment))
+  const failed = new Map<SegmentId, unknown>()
+  const unsettled: MoveEntry[] = []
+  const attempt = async (entry: MoveEntry, act: () => Promise<void>) => {
+    if (failed.has(entry.segment)) return
+    try {
+      await act()
+    } catch (error) {
+      if (error instanceof Stop) throw error
+      if (error instanceof Unsettled || (work.takenOver && isOutOfReach(error))) unsettled.push(entry)
+      failed.set(entry.segment, error)
+      board.fail(entry.segment, codeOf(error), error instanceof Error ? error.message : String(error))
+    }
+  }
+
+  // All carving comes first, while the bucket is where its tags are.
+  for (const entry of chain) {
+    if (entry.from !== '') continue
+    await attempt(entry, () => carve(work, entry.segment))
+    if (topology.assigned(entry.segment)) board.carved(entry.segment)
+  }
+  // A tag that was folded back by someone who died is no segment any more, and this makes the topology say so.
+  for (const { segment } of merges.slice(0, 1)) await settleHome(work, segment)
+  for (const entry of chain)
+    if (!work.merges.has(entry.segment) || topology.assigned(entry.segment))
+      await attempt(entry, () => carryOutMove(work, entry))
+  const home = chain.find(isBucket)
+  for (const entry of merges) {
+    await attempt(entry, async () => {
+      // A tag cannot be folded back into a bucket that did not come.
+      if (home && failed.has(home.segment)) throw failed.get(home.segment)
+      if (!topology.assigned(entry.segment)) return
+      cancellable.pass()
+      await merge(work, entry.segment)
+    })
+    if (!topology.assigned(entry.segment)) board.merged(entry.segment)
+  }
+  for (const { segment } of chain) if (!failed.has(segment)) board.enter(segment, 'done')
+  return unsettled
+}
+
+/** Where this fails the moves find out by themselves. */
+async function settleHome(work: Work, segment: SegmentId): Promise<void> {
+  try {
+    await settle(work, bucketSegment(work.bucketOf(segment)))
+  } catch (error) {
+    if (error instanceof Stop) throw error
+  }
+}
+
+async function carryOutMove(work: Work, entry: MoveEntry): Promise<void> {
+  const { segment, from, to } = entry
+  const { board, topology, cancellable } = work
+  if (!cancellable.signal.aborted && to !== '') {
+    const moved = await move(work, entry)
+    if (moved || (from !== '' && from !== to)) board.moved(segment)
+    return
+  }
+  // Not begun, or begun by a process that died, or left over from an earlier plan.
+  if (work.takenOver || to === '') await undo(work, entry, false)
+  const assigned = topology.assigned(segment)
+  if (to !== '' && assigned?.shard !== to) cancellable.pass()
+  if (to !== '' && from !== '' && from !== to) board.moved(segment)
+}
+
+function codeOf(error: unknown): ErrorCode {
+  if (isForeshardError(error)) return error.code
+  if (error instanceof Refusal || error instanceof Unsteady) return ErrorCode.TOO_MANY_REFUSALS
+  return ErrorCode.SHARD_UNAVAILABLE
+}
+
+/** Errors that leave open what an earlier process began. */
+function isOutOfReach(error: unknown): boolean {
+  return (
+    isForeshardError(error) && error.code !== ErrorCode.CANCELLED && error.code !== ErrorCode.FENCE_CONFLICT
+  )
+}
+
+/** What it takes to go back, by where the segments now are; undefined where the plan changed nothing. */
+export function historyOf(plan: PlanEntry, topology: KnownTopology, at: number): HistoryEntry | undefined {
+  const { id, confidence, reason } = plan
+  const merges = new Set(plan.merges)
+  const before: [SegmentId, string][] = []
+  const carved: SegmentId[] = []
+  const merged: [SegmentId, string][] = []
+  for (const { segment, from } of plan.moves) {
+    const assigned = topology.assigned(segment)
+    if (!assigned) {
+      if (merges.has(segment)) merged.push([segment, from])
+    } else if (from === '') carved.push(segment)
+    else if (assigned.shard !== from) before.push([segment, from])
+  }
+  if (before.length + carved.length + merged.length === 0) return undefined
+  return { id, at, confidence, reason, before, carved, merged }
+}

@@ -1,0 +1,162 @@
+import type { Clock } from '../clock'
+import { ErrorCode, ForeshardError } from '../errors'
+import type { SegmentId, ShardId } from '../placement/segment'
+import type { ShardStore } from '../shard-store'
+import type { MoveEntry, PlanEntry, TopologyChange, TopologyStore } from '../topology-store'
+import { purge } from './completion'
+import type { Gate } from './gate'
+import { Stop } from './interruption'
+import type { KnownTopology } from './known-topology'
+import type { LeaseGrip } from './lease'
+import type { ProgressBoard } from './progress-board'
+import { carryOut, historyOf } from './resharding'
+import { Throttle } from './throttle'
+import type { Cutover, Work } from './work'
+
+/** What the tenures of one migrator share. */
+export interface Office {
+  readonly topology: TopologyStore
+  readonly known: KnownTopology
+  readonly gate: Gate
+  readonly clock: Clock
+  readonly store: (shard: ShardId) => ShardStore | undefined
+  readonly bucketOf: (segment: SegmentId) => number
+  readonly batchKeys: number
+  readonly batchBytes: number
+  readonly maxHoldMs: number
+  /** Of every plan that waits here or is carried out here. */
+  readonly cancels: Map<string, AbortController>
+  readonly onCutover: (cutover: Cutover & { id: string }) => void
+  readonly onError: (error: unknown) => void
+}
+
+/** The time in which this migrator holds the lease, and what it does in it. */
+export class Tenure {
+  readonly #office: Office
+  readonly #grip: LeaseGrip
+  readonly #gate: Gate
+
+  constructor(office: Office, grip: LeaseGrip) {
+    this.#office = office
+    this.#grip = grip
+    this.#gate = office.gate.narrowed(grip.signal)
+  }
+
+  release(): Promise<void> {
+    return this.#grip.release()
+  }
+
+  /** The plan that stands in the topology now. */
+  async standing(): Promise<PlanEntry | undefined> {
+    await this.#gate.askTopology(() => this.#office.known.refresh())
+    return this.#office.known.plan
+  }
+
+  /** Makes a plan known before its first step, in the place of the one that stands; false where another was faster. */
+  async begin(plan: PlanEntry): Promise<boolean> {
+    const old = this.#office.known.plan
+    const expect = { term: this.#grip.term, plan: old?.id ?? null }
+    const change: TopologyChange = { plan, expect, ...(old && this.#historyOf(old)) }
+    await this.#gate.askTopology((topology) => topology.commit(change))
+    return (await this.standing())?.id === plan.id
+  }
+
+  /**
+   * Carries out the plan that stands, and ends it. The moves that it could not settle, which it answers, keep the plan in
+   * the topology as a cancelled one: what stands of them is undone later, unless it turns out to have committed.
+   */
+  async carryOut(plan: PlanEntry, board: ProgressBoard, takenOver: boolean): Promise<MoveEntry[]> {
+    const { topology, known, cancels } = this.#office
+    const own = cancels.get(plan.id)
+    const cancel = own ?? new AbortController()
+    cancels.set(plan.id, cancel)
+    if (plan.cancelled) cancel.abort(cancelled())
+    const onCancel = () => board.turn('cancelling')
+    cancel.signal.addEventListener('abort', onCancel, { once: true })
+    if (cancel.signal.aborted) onCancel()
+    // A hint that someone may have cancelled it; the search for each segment's owner looks as well.
+    const unwatch = topology.watch(() => void known.refresh().catch(() => undefined))
+    try {
+      const left = await carryOut(this.#work(plan, board, cancel.signal, takenOver))
+      await this.#end(plan, left)
+      return left
+    } finally {
+      unwatch()
+      cancel.signal.removeEventListener('abort', onCancel)
+      if (!own) cancels.delete(plan.id)
+    }
+  }
+
+  /** Purges the copies whose grace period is over; answers how many. */
+  async purgeDue(): Promise<number> {
+    const { known, clock, bucketOf, onError } = this.#office
+    let purged = 0
+    for (const entry of [...known.retained]) {
+      if (entry.until > clock.now()) continue
+      try {
+        if (await purge(this.#gate, { topology: known, bucketOf }, entry)) purged++
+      } catch (error) {
+        if (error instanceof Stop) throw error
+        // Its shard is out of reach: next time.
+        onError(error)
+      }
+    }
+    return purged
+  }
+
+  async #end(plan: PlanEntry, left: readonly MoveEntry[]): Promise<void> {
+    const end: TopologyChange = left.length > 0 ? { plan: { ...plan, cancelled: true } } : this.#ending(plan)
+    const expect = { term: this.#grip.term, plan: plan.id }
+    await this.#gate.askTopology((topology) => topology.commit({ ...end, expect }))
+    if ((await this.standing())?.id === plan.id && left.length === 0) throw new Stop('lease lost')
+  }
+
+  #ending(plan: PlanEntry): TopologyChange {
+    return { plan: null, ...this.#historyOf(plan) }
+  }
+
+  #historyOf(plan: PlanEntry): Pick<TopologyChange, 'history'> {
+    const entry = historyOf(plan, this.#office.known, this.#office.clock.now())
+    return entry ? { history: [entry] } : {}
+  }
+
+  #work(plan: PlanEntry, board: ProgressBoard, cancel: AbortSignal, takenOver: boolean): Work {
+    const { known, clock, bucketOf, batchKeys, batchBytes, maxHoldMs, onCutover } = this.#office
+    const means = new Map<ShardId, Promise<number | undefined>>()
+    return {
+      plan,
+      merges: new Set(plan.merges),
+      takenOver,
+      gate: this.#gate,
+      cancellable: this.#gate.narrowed(cancel),
+      topology: known,
+      throttle: new Throttle(clock, plan.maxKeysPerSecond, plan.maxBytesPerSecond),
+      board,
+      clock,
+      bucketOf,
+      batchKeys,
+      batchBytes,
+      maxHoldMs,
+      meanKeys: (shard) => {
+        const mean = means.get(shard) ?? this.#meanKeys(shard)
+        means.set(shard, mean)
+        return mean
+      },
+      onCutover: (cutover) => onCutover({ id: plan.id, ...cutover }),
+    }
+  }
+
+  async #meanKeys(shard: ShardId): Promise<number | undefined> {
+    const { store, known } = this.#office
+    try {
+      const size = await store(shard)?.size()
+      return size && size.keys / Math.max(1, known.segmentsOn(shard))
+    } catch {
+      return undefined
+    }
+  }
+}
+
+export function cancelled(): ForeshardError {
+  return new ForeshardError(ErrorCode.CANCELLED, 'the resharding was cancelled')
+}
