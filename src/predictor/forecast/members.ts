@@ -30,9 +30,11 @@ export function memberShapes(n: number, seasons: readonly number[]): Autoregress
 
   if (n - reach >= ROWS * (lags.length + 1)) add('autoregression', 1, 0, lags)
   if (week) {
-    if (n - week - reach >= DIFFERENCED_ROWS * (lags.length + 1)) add('seasonal difference', week, 1, lags)
+    if (n - reach >= DIFFERENCED_ROWS * (lags.length + 1)) add('autoregression of changes', 1, 1, lags)
     if (n - week >= ROWS * (NEAR.length + 1)) add(`profile of ${week}`, week, PROFILE, NEAR)
-    if (day !== week) add(`profile of ${day}`, day, PROFILE, lags)
+    const daily = day > NEAR.length ? [...NEAR, day] : NEAR
+    if (n - week >= DIFFERENCED_ROWS * (daily.length + 1))
+      add(`profile of ${week}, lag ${day}`, week, PROFILE, daily)
     add(`last value over profile of ${day}`, day, PROFILE, [1], [1, 0])
     add(`season of ${day} ago`, day, 1, [], [0])
     if (day !== week) add(`season of ${week} ago`, week, 1, [], [0])
