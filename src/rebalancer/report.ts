@@ -18,6 +18,8 @@ export interface PolicyReport {
   readonly J: number
   /** Over the intervals that saw accesses: max shard load / mean shard load. */
   readonly imbalance: Distribution
+  /** The same with every interval counted by its load: what accesses meet, whatever quiet nights look like. */
+  readonly imbalanceByLoad: Distribution
   /** Multi-key transactions that touched two shards or more, as a fraction of all multi-key ones; 0 without any. */
   readonly crossShard: number
   readonly moves: number
@@ -68,6 +70,7 @@ export function policyReport(name: string, track: PolicyTrack, objective: Object
     name,
     J: weigh(objective, imbalance.mean, crossShard, loadMoved),
     imbalance,
+    imbalanceByLoad: byLoad(intervals),
     crossShard,
     moves: sum((it) => it.moves),
     merges: sum((it) => it.merges),
@@ -91,4 +94,21 @@ function distribution(values: readonly number[]): Distribution {
     p99: quantile(values as number[], 0.99),
     max: values.reduce((max, value) => Math.max(max, value), 0),
   }
+}
+
+/** Weighted quantile: the least value such that 99 % of the load met no higher one. */
+function byLoad(intervals: readonly IntervalOutcome[]): Distribution {
+  const total = intervals.reduce((sum, it) => sum + it.load, 0)
+  if (total === 0) return { mean: 1, p99: 1, max: 1 }
+  const sorted = [...intervals].sort((a, b) => a.imbalance - b.imbalance)
+  const max = sorted[sorted.length - 1]!.imbalance
+  let mean = 0
+  let below = 0
+  let p99 = max
+  for (const { load, imbalance } of sorted) {
+    mean += (load * imbalance) / total
+    if (below < 0.99 * total && below + load >= 0.99 * total) p99 = imbalance
+    below += load
+  }
+  return { mean, p99, max }
 }

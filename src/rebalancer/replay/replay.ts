@@ -43,7 +43,7 @@ export class Replay {
   readonly #past: ReplayedInterval[] = []
   /** Intervals that are over, but that the clairvoyant has not come to yet. */
   readonly #future: ReplayedInterval[] = []
-  /** Number of the last interval that was decided after, for the policies and for the clairvoyant. */
+  /** Number of the last interval that was closed; and of the last that the clairvoyant has come to. */
   #at = Number.NaN
   #oracleAt = Number.NaN
   #knownTags = 0
@@ -82,17 +82,16 @@ export class Replay {
       const interval = this.sequencer.shift(ended)
       if (!interval) break
       await this.#close(interval)
-      this.sequencer.reopen()
+      const next = this.sequencer.next(ended)
+      if (next === undefined) continue
+      await this.#passSilence(interval.index, next)
+      this.sequencer.reopen(next)
     }
     if (ended) this.#follow(true)
   }
 
   async #close(interval: ReplayedInterval): Promise<void> {
-    const { policies, horizon } = this.#options
-    // Time goes on in silence too, but nothing changes any more once a horizon has passed without an access.
-    const silent = interval.index - this.#at - 1
-    for (let i = 1; i <= Math.min(silent, horizon); i++) await this.#decide(this.#at + i)
-    if (silent > horizon) await this.#decide(interval.index - 1)
+    const { policies } = this.#options
     for (const policy of policies) this.tracks.get(policy.name)!.score(interval)
     if (interval.load > 0) {
       this.#past.push(interval)
@@ -105,6 +104,13 @@ export class Replay {
     await this.#decide(interval.index)
     this.#at = interval.index
     this.#forget()
+  }
+
+  /** Time goes on in silence too, but nothing changes any more once a horizon has passed without an access. */
+  async #passSilence(last: number, next: number): Promise<void> {
+    const { horizon } = this.#options
+    for (let index = last + 1; index < next && index <= last + horizon; index++) await this.#decide(index)
+    if (next - 1 > last + horizon) await this.#decide(next - 1)
   }
 
   /** Lets every policy decide at the end of interval `index`. */

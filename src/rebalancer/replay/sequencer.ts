@@ -70,28 +70,39 @@ export class Sequencer {
     return closed
   }
 
-  /** Opens the interval of the earliest entry that waits. To be called after `shift`, when the decision has been made. */
-  reopen(): void {
-    if (this.#open || this.#waiting.length === 0) return
+  /**
+   * Number of the interval that `reopen` will open; undefined when nothing waits. It is the earliest one that an
+   * entry waits for, or may still come for.
+   */
+  next(ended = false): number | undefined {
+    if (this.#waiting.length === 0) return undefined
+    const { intervalMs, latenessMs } = this.#options
     let first = this.#waiting[0]!.timestamp
-    for (const entry of this.#waiting) if (entry.timestamp < first) first = entry.timestamp
-    this.#start(first)
+    for (const { timestamp } of this.#waiting) if (timestamp < first) first = timestamp
+    const stillToCome = ended ? first : this.#latest - latenessMs
+    return Math.floor(Math.min(first, stillToCome) / intervalMs)
+  }
+
+  /** Opens interval number `next()`. To be called after `shift`, when all has been decided that precedes it. */
+  reopen(index: number): void {
+    this.#start(index)
     const waiting = this.#waiting
     this.#waiting = []
     for (const entry of waiting) this.#place(entry)
   }
 
-  #start(timestamp: number): void {
+  #start(index: number): void {
     const { table, intervalMs, writeWeight, latenessMs } = this.#options
-    const index = Math.floor(timestamp / intervalMs)
     this.#open = new OpenInterval(table, index, index * intervalMs, writeWeight)
     this.#closesAt = (index + 1) * intervalMs + latenessMs
   }
 
   #place(entry: AccessLogEntry): void {
-    if (!this.#open) this.#start(entry.timestamp)
-    if (entry.timestamp >= this.#open!.start + this.#options.intervalMs) {
-      this.#waiting.push(entry)
+    const { intervalMs } = this.#options
+    if (!this.#open) this.#start(Math.floor(entry.timestamp / intervalMs))
+    if (entry.timestamp >= this.#open!.start + intervalMs) {
+      // A copy: whoever gives the entries may fill the same object again.
+      this.#waiting.push({ ...entry })
       return
     }
     this.#open!.add(entry)
