@@ -7,8 +7,10 @@ import type { Scale } from './scale'
 
 /** A member whose error is this many times the best one's has no say. */
 const DROPPED_ABOVE = 1.4
+/** The same if the best one is a simple one: what is fitted then only sees patterns that are not there. */
+const DROPPED_ABOVE_SIMPLE = 1.2
 /** Weights fall with this power of the error. */
-const POWER = 3
+const POWER = 4
 
 export interface Weighted {
   name: string
@@ -105,15 +107,15 @@ function membersFor(n: number, seasons: readonly number[]): Autoregression[] {
   return last.members
 }
 
-/** 1 / MAE³ over the backtest, shared among the members that come near the best. */
+/** 1 / MAE⁴ over the backtest, shared among the members that come near the best. */
 function weigh(past: Backtest, members: readonly Autoregression[]): number[] {
   // Without a backtest the simplest member, which is last, speaks alone.
   if (past.forecasts[0]!.length === 0) return members.map((_, k) => (k === members.length - 1 ? 1 : 0))
   const best = Math.min(...past.errors)
   const floor = best * 1e-3 + Number.MIN_VALUE
-  const raw = past.errors.map((error) =>
-    error <= best * DROPPED_ABOVE + floor ? ((best + floor) / (error + floor)) ** POWER : 0,
-  )
+  const simple = members[past.errors.indexOf(best)]!.shape.fixed !== undefined
+  const limit = best * (simple ? DROPPED_ABOVE_SIMPLE : DROPPED_ABOVE) + floor
+  const raw = past.errors.map((error) => (error <= limit ? ((best + floor) / (error + floor)) ** POWER : 0))
   const total = raw.reduce((sum, r) => sum + r, 0)
   return raw.map((r) => r / total)
 }
