@@ -113,8 +113,8 @@ export class Reshardings {
     return this.#accept(1, way.moves, rollbackReason(way.to), { ...options, merge: way.merges })
   }
 
-  progress(): ReshardingProgress | undefined {
-    return this.#migrator?.progress()
+  progress(): ReshardingProgress {
+    return this.#migrator?.progress() ?? NOTHING_YET
   }
 
   async #accept(
@@ -240,6 +240,23 @@ export class Reshardings {
     return place !== undefined && this.#view.shardId(place.shard) === shard
   }
 }
+
+/** Before the first resharding. */
+const NOTHING_YET: ReshardingProgress = Object.freeze({
+  id: '',
+  phase: 'done',
+  segmentsDone: 0,
+  segmentsTotal: 0,
+  keysCopied: 0,
+  bytesCopied: 0,
+  keysPerSecond: 0,
+  bytesPerSecond: 0,
+  etaMs: undefined,
+  startedAt: 0,
+  confidence: 0,
+  reason: '',
+  moves: [],
+})
 
 /** Without the fields that were not given: theirs are the migrator's defaults. */
 function given<T extends object>(fields: T): Partial<T> {

@@ -172,8 +172,8 @@ export class ShardRouter {
     return this.#parts.reshardings.request(confidence, map, options)
   }
 
-  /** The resharding of this router that is under way, or its last one; undefined where there was none. */
-  monitorReshardingProgress(): ReshardingProgress | undefined {
+  /** The resharding of this router that is under way, or its last one; one of no segments where there was none. */
+  monitorReshardingProgress(): ReshardingProgress {
     return this.#parts.reshardings.progress()
   }
 

@@ -1,0 +1,57 @@
+/** The public API: re-exports, and nothing else. */
+
+export { type MemoryStoreOptions, memoryStore } from './backends/memory/memory-store'
+export { type MemoryTopologyOptions, memoryTopology } from './backends/memory/memory-topology'
+export { type Clock, ManualClock, type Random, seededRandom, systemClock } from './clock'
+export { ErrorCode, type ErrorDetails, ForeshardError, isForeshardError } from './errors'
+export type { MovePhase, MoveProgress, ReshardingProgress, ReshardingReport } from './migrator/progress'
+export { type Location, Placement, type PlacementOptions } from './placement/assignment'
+export { HashRing, type HashRingOptions, type ShardWeight } from './placement/ring'
+export {
+  bucketSegment,
+  type SegmentId,
+  type ShardAssignmentMap,
+  type ShardId,
+  tagSegment,
+} from './placement/segment'
+export { type DataRelationships, type Entity, hashTag, type SchemaInfo } from './placement/tag'
+export { type Forecast, type ForecastOptions, forecast } from './predictor/forecast'
+export type { PredictorOptions, PredictRequest } from './predictor/options'
+export type {
+  ExpectedGain,
+  HotSegment,
+  MoveBudget,
+  Objective,
+  ShardAssignmentPrediction,
+  Trigger,
+} from './predictor/prediction'
+export { Predictor } from './predictor/predictor'
+export type { Codec, CodecOption } from './router/codec'
+export type { RedirectEvent, RefusalEvent, ReshardingEvent, RouterEvents } from './router/events'
+export type { EntryToSet } from './router/many'
+export type { AddShardOptions, DrainShardOptions } from './router/membership'
+export type { RouterMetrics, SegmentMetrics, ShardMetrics } from './router/metrics'
+export type { AccessListener } from './router/observers'
+export type { UpdateOptions, Versioned } from './router/operations'
+export type {
+  DeleteOptions,
+  MigratorTunables,
+  OperationLabels,
+  RouterOptions,
+  SetOptions,
+} from './router/options'
+export type {
+  AcceptedResharding,
+  RefusedResharding,
+  Resharding,
+  ReshardingOptions,
+  RollbackOptions,
+} from './router/resharding'
+export { type EntriesOptions, ShardRouter } from './router/router'
+export type { ShardStore, ShardSupports } from './shard-store'
+export type { Topology, TopologyStore } from './topology-store'
+export type { AccessLogEntry } from './tracking/access-log'
+export { accessScore, type ScoreOptions } from './tracking/access-score'
+export type { SegmentUse } from './tracking/segment-counters'
+export type { KeyUse } from './tracking/top-keys'
+export type { TrackingAttributes } from './tracking/tracking-attributes'
