@@ -131,13 +131,18 @@ export function findSeasons(z: Float64Array, known?: Uint8Array): Seasons {
   return { periods: [m], strengths: [acf[m]!] }
 }
 
+/** How much higher the autocorrelation at a multiple must be to count; a week needs no more than to be higher. */
+const CLEARLY = 0.05
+
 /** The multiple of m that explains clearly more than m, 0 if none: seven if that does, else the shortest that comes near the best. */
 function longerSeason(acf: Float64Array, m: number, n: number): number {
-  const allowed = (k: number) => k * m <= (k === 7 ? n / 2 : n / 3) && k * m < acf.length
-  const gain = (k: number) => acf[k * m]! - acf[m]!
-  let best = 0
-  for (let k = 2; k <= 14; k++) if (allowed(k)) best = Math.max(best, gain(k))
-  for (const k of [7, 2, 3, 4, 5, 6, 8, 9, 10, 11, 12, 13, 14])
-    if (best > 0 && allowed(k) && gain(k) >= 0.5 * best) return k * m
-  return 0
+  const gain = (k: number) => {
+    const allowed = k * m <= (k === 7 ? n / 2 : n / 3) && k * m < acf.length
+    const more = allowed ? acf[k * m]! - acf[m]! : 0
+    return k === 7 || more > CLEARLY ? more : 0
+  }
+  const multiples = [7, 2, 3, 4, 5, 6, 8, 9, 10, 11, 12, 13, 14]
+  const best = Math.max(0, ...multiples.map(gain))
+  const longer = multiples.find((k) => best > 0 && gain(k) >= 0.5 * best)
+  return longer ? longer * m : 0
 }
