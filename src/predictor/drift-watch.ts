@@ -27,10 +27,12 @@ export class DriftWatch {
     const slots = recorder.series.slots
     const mean = new Float32Array(slots * horizon).fill(Number.NaN)
     const scale = new Float32Array(slots * horizon)
+    const parents = new Set(workload.parent)
     workload.segments.forEach((_, item) => {
       // Tags and the buckets they live in overlap in the series: buckets without such tags have to do.
-      if (workload.parent[item]! >= 0 || workload.parent.includes(item)) return
+      if (workload.parent[item]! >= 0 || parents.has(item)) return
       const slot = recorder.slotOf[workload.bucketOf[item]!]!
+      if (slot < 0) return
       mean.set(outlook.mean.subarray(item * horizon, (item + 1) * horizon), slot * horizon)
       scale.set(outlook.scale.subarray(item * horizon, (item + 1) * horizon), slot * horizon)
     })

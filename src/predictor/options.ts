@@ -2,8 +2,10 @@ import { type Clock, type Random, seededRandom, systemClock } from '../clock'
 import { invalid } from '../errors'
 import type { Placement } from '../placement/assignment'
 import { checkBuckets, checkShards, type ShardWeight } from '../placement/ring'
-import type { ShardAssignmentMap, ShardId } from '../placement/segment'
+import type { SegmentId, ShardAssignmentMap, ShardId } from '../placement/segment'
+import { checkSegment } from '../placement/segment'
 import { compileTagRule, type DataRelationships, type SchemaInfo } from '../placement/tag'
+import type { TrackingAttributes } from '../tracking/tracking-attributes'
 import { checkObjective } from './objective'
 import type { MoveBudget, Objective } from './prediction'
 
@@ -55,6 +57,8 @@ export interface PredictRequest {
   draining?: Iterable<ShardId>
   /** Moves under way: counted as done, and left alone. */
   inFlight?: ShardAssignmentMap
+  /** What updates were labelled with: tells the heat of segments that the log hardly knows. */
+  trackingAttributes?: readonly TrackingAttributes[]
 }
 
 export interface Settings {
@@ -123,6 +127,8 @@ export interface CheckedRequest {
   readonly forbidden: ReadonlySet<ShardId>
   readonly draining: ReadonlySet<ShardId>
   readonly inFlight: ShardAssignmentMap
+  /** Load an interval of segments by their access scores. */
+  readonly rates: ReadonlyMap<SegmentId, number>
 }
 
 export function checkRequest(
@@ -165,7 +171,36 @@ export function checkRequest(
     forbidden: shardSet(request.forbidden, 'forbidden'),
     draining: shardSet(request.draining, 'draining'),
     inFlight,
+    rates: ratesOf(request.trackingAttributes ?? [], settings),
   }
+}
+
+/**
+ * The rate behind an access score: a stream of r accesses an interval keeps it at r · halfLife / (interval · ln 2). Of a
+ * segment's attributes, those with the highest sequence number count.
+ */
+function ratesOf(attributes: readonly TrackingAttributes[], settings: Settings): Map<SegmentId, number> {
+  const { buckets, intervalMs, halfLifeMs } = settings
+  if (!Array.isArray(attributes)) throw invalid('trackingAttributes', 'must be an array')
+  const newest = new Map<SegmentId, TrackingAttributes>()
+  attributes.forEach((given: TrackingAttributes, i) => {
+    const field = `trackingAttributes[${i}]`
+    if (given === null || typeof given !== 'object')
+      throw invalid(field, 'must be { sequenceNumber, bucketId, segment, accessScore }')
+    checkSegment(given.segment, buckets, `${field}.segment`)
+    if (!Number.isFinite(given.accessScore) || given.accessScore < 0)
+      throw invalid(`${field}.accessScore`, 'must be a finite number, not negative')
+    if (!Number.isFinite(given.sequenceNumber))
+      throw invalid(`${field}.sequenceNumber`, 'must be a finite number')
+    const known = newest.get(given.segment)
+    if (known === undefined || given.sequenceNumber >= known.sequenceNumber) newest.set(given.segment, given)
+  })
+  return new Map(
+    [...newest].map(([segment, { accessScore }]) => [
+      segment,
+      (accessScore * Math.LN2 * intervalMs) / halfLifeMs,
+    ]),
+  )
 }
 
 function limit(value: number | undefined, field: string): number {

@@ -100,6 +100,11 @@ export class Predictor {
     return this.#recommender.explain(segment)
   }
 
+  /** Number of the newest interval that saw an access (its start is so many times intervalMs), -1 before the first. */
+  get newest(): number {
+    return this.#recorder.series.newest
+  }
+
   get metrics(): PredictorMetrics {
     const { accepted, refused, series, hot, transactions } = this.#recorder
     return {

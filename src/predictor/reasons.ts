@@ -108,7 +108,7 @@ function highest(values: ArrayLike<number>): number {
 
 /** Names are user input: cut, and without control characters. */
 export function show(segment: SegmentId): string {
-  const printable = segment.replace(/[\u0000-\u001f\u007f]/g, '\u00b7')
+  const printable = segment.replace(/\p{Cc}/gu, '·')
   return printable.length > 80 ? `${printable.slice(0, 79)}…` : printable
 }
 

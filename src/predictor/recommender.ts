@@ -50,7 +50,7 @@ export class Recommender {
   predictions = 0
   readonly #settings: Settings
   readonly #recorder: Recorder
-  #seasonal = 0
+  seasonal = 0
 
   constructor(settings: Settings, recorder: Recorder, seed: number) {
     this.#settings = settings
@@ -64,7 +64,7 @@ export class Recommender {
     return {
       predictions: this.predictions,
       outcomes: this.perMove.observations.length,
-      seasonal: this.#seasonal,
+      seasonal: this.seasonal,
     }
   }
 
@@ -86,22 +86,12 @@ export class Recommender {
     const shards = settled.shards
     const weights = shards.map((shard) => settled.weightOf(shard))
     const indexOf = new Map(shards.map((shard, index) => [shard, index]))
-    const workload = await readWorkload(recorder, settled, start, pace)
+    const workload = await readWorkload(recorder, settled, start, request.rates, pace)
     const items = workload.segments.length
     const shardOf = Int32Array.from(workload.segments, (segment) => indexOf.get(settled.shardOf(segment))!)
     await pace.rest()
     const past = { loads: workload.loads, items, intervals: workload.intervals, first: workload.first }
     const seasons = seasonsOf(intervalMs, workload.intervals)
-    await this.segmentation.refit(workload, seasons, this.#settings, pace)
-    const outlook = await lookAhead(
-      past,
-      request.horizon,
-      seasons,
-      (bank) => this.segmentation.pooled(bank),
-      pace,
-    )
-    this.#seasonal = outlook.seasonal
-    this.drift.expect(recorder, workload, outlook, start)
     const ties = await readTies(
       recorder.transactions,
       workload,
@@ -112,6 +102,17 @@ export class Recommender {
       start,
       pace,
     )
+    const degreeOf = (item: number) => (ties.graph.total > 0 ? ties.graph.degree(item) / ties.graph.total : 0)
+    await this.segmentation.refit(workload, seasons, degreeOf, this.seed, pace)
+    const outlook = await lookAhead(
+      past,
+      request.horizon,
+      seasons,
+      (bank) => this.segmentation.pooled(bank),
+      pace,
+    )
+    this.seasonal = outlook.seasonal
+    this.drift.expect(recorder, workload, outlook, start)
     const future = await FutureLoads.of(outlook, shardOf, weights, pace)
     const input = {
       items,
@@ -310,8 +311,10 @@ export class Recommender {
     const tags: Pending['tags'][number][] = []
     workload.segments.forEach((segment, item) => {
       const tag = tagOfSegment(segment)
-      if (tag === undefined) slots[slotOf[workload.bucketOf[item]!]!] = shardOf[item]!
-      else tags.push({ tag, hash: hot.find(tag)!.hash, shard: shardOf[item]! })
+      const slot = slotOf[workload.bucketOf[item]!]!
+      if (tag === undefined) {
+        if (slot >= 0) slots[slot] = shardOf[item]!
+      } else tags.push({ tag, hash: hot.find(tag)!.hash, shard: shardOf[item]! })
     })
     return {
       start,

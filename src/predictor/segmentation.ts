@@ -1,27 +1,145 @@
 import type { SegmentId } from '../placement/segment'
+import { cluster, labelOf, Standard } from './clusters'
+import { peakOfDay, Waves } from './features'
 import type { ForecastBank, PooledProfiles } from './forecast/bank'
-import type { Settings } from './options'
 import type { Pace } from './pace'
 import type { Workload } from './workload'
 
+/** Clusters are found anew after so many intervals, or when the number of segments has changed by a tenth. */
+const REFIT_EVERY = 24
+/** Hot: the hottest segments that carry half of all load. Cold: the coldest that carry a tenth. */
+const HOT_LOAD = 0.5
+const WARM_LOAD = 0.9
+
+export type Heat = 'hot' | 'warm' | 'cold'
+
+export interface SegmentationState {
+  centroids: (readonly number[] | null)[]
+  spread: number[]
+  fittedAt: number
+  fittedItems: number
+}
+
+/** Which segments are alike: their clusters, how hot they are, and a sentence about each. */
 export class Segmentation {
-  #items = 0
+  #centroids: (readonly number[] | undefined)[] = []
+  #spread: number[] = []
+  #fittedAt = -1
+  #fittedItems = 0
+  #labels: Int32Array = new Int32Array(0)
+  #heat: Heat[] = []
+  #sizes: number[] = []
+  #itemOf = new Map<SegmentId, number>()
+
+  /** `degreeOf`: share of the multi-key transactions that an item takes part in. */
   async refit(
     workload: Workload,
-    _seasons: readonly number[],
-    _settings: Settings,
-    _pace: Pace,
+    seasons: readonly number[],
+    degreeOf: (item: number) => number,
+    seed: number,
+    pace: Pace,
   ): Promise<void> {
-    this.#items = workload.segments.length
+    const items = workload.segments.length
+    const waves = new Waves(seasons, workload.intervals, workload.first)
+    const rows: Float64Array[] = []
+    for (let item = 0; item < items; item++) {
+      rows.push(waves.featuresOf(workload, item, degreeOf(item)))
+      if (item % 64 === 0) await pace.rest()
+    }
+    const now = workload.first + workload.intervals
+    const due =
+      this.#fittedAt < 0 ||
+      now - this.#fittedAt >= REFIT_EVERY ||
+      Math.abs(items - this.#fittedItems) > 0.1 * this.#fittedItems
+    if (due && items > 0) {
+      const found = await cluster(rows, this.#centroids, seed, pace)
+      this.#centroids = [...found.centroids]
+      this.#labels = found.labels
+      this.#spread = Standard.of(rows).deviation
+      this.#fittedAt = now
+      this.#fittedItems = items
+    } else this.#labels = Int32Array.from(rows, (row) => labelOf(row, this.#centroids, this.#spread))
+    this.#sizes = this.#centroids.map(() => 0)
+    for (const label of this.#labels) if (label >= 0) this.#sizes[label]!++
+    this.#heat = heatOf(workload)
+    this.#itemOf = new Map(workload.segments.map((segment, item) => [segment, item]))
   }
+
+  /** The profiles that segments with too few accesses for one of their own borrow. */
   pooled(bank: ForecastBank): PooledProfiles {
-    const all = Array.from({ length: this.#items }, (_, k) => k)
-    return { profiles: [bank.profileOf(all)], of: new Int32Array(this.#items) }
+    const members: number[][] = this.#centroids.map(() => [])
+    this.#labels.forEach((label, item) => {
+      if (label >= 0) members[label]!.push(item)
+    })
+    return { profiles: members.map((items) => bank.profileOf(items)), of: this.#labels }
   }
-  explain(_segment: SegmentId): string | undefined {
-    return undefined
+
+  labelOf(segment: SegmentId): number | undefined {
+    const item = this.#itemOf.get(segment)
+    return item === undefined ? undefined : this.#labels[item]
   }
-  alike(_segment: SegmentId): string | undefined {
-    return undefined
+
+  heatOf(segment: SegmentId): Heat | undefined {
+    const item = this.#itemOf.get(segment)
+    return item === undefined ? undefined : this.#heat[item]
   }
+
+  /** 'it behaves like 212 others that peak at 18:00 UTC'; undefined where it is alone or unknown. */
+  alike(segment: SegmentId): string | undefined {
+    const label = this.labelOf(segment)
+    if (label === undefined || label < 0) return undefined
+    const others = this.#sizes[label]! - 1
+    const centroid = this.#centroids[label]
+    if (others < 1 || !centroid) return undefined
+    const peak = peakOfDay(centroid)
+    const like = `it behaves like ${others} other${others === 1 ? '' : 's'}`
+    return peak === undefined ? like : `${like} that peak${others === 1 ? 's' : ''} around ${hour(peak)} UTC`
+  }
+
+  /** A sentence about a segment. */
+  explain(segment: SegmentId): string | undefined {
+    const heat = this.heatOf(segment)
+    if (heat === undefined) return undefined
+    const alike = this.alike(segment)
+    return `${segment.slice(0, 80)} is ${heat}${alike === undefined ? '' : `; ${alike}`}.`
+  }
+
+  state(): SegmentationState {
+    return {
+      centroids: this.#centroids.map((centroid) => centroid ?? null),
+      spread: this.#spread,
+      fittedAt: this.#fittedAt,
+      fittedItems: this.#fittedItems,
+    }
+  }
+
+  adopt(state: SegmentationState): void {
+    this.#centroids = state.centroids.map((centroid) => centroid ?? undefined)
+    this.#spread = state.spread
+    this.#fittedAt = state.fittedAt
+    this.#fittedItems = state.fittedItems
+  }
+}
+
+function heatOf({ loads, intervals, segments }: Workload): Heat[] {
+  const sums = segments.map((_, item) => {
+    let sum = 0
+    for (let t = item * intervals; t < (item + 1) * intervals; t++) sum += loads[t]!
+    return sum
+  })
+  const all = sums.reduce((total, sum) => total + sum, 0)
+  const order = sums.map((_, item) => item).sort((a, b) => sums[b]! - sums[a]! || a - b)
+  const heat = new Array<Heat>(segments.length).fill('cold')
+  let above = 0
+  for (const item of order) {
+    if (sums[item] === 0) break
+    heat[item] = above < HOT_LOAD * all ? 'hot' : above < WARM_LOAD * all ? 'warm' : 'cold'
+    above += sums[item]!
+  }
+  return heat
+}
+
+function hour(share: number): string {
+  const hours = Math.round(share * 24) % 24
+  return `${String(hours).padStart(2, '0')}:00`
 }

@@ -1,5 +1,11 @@
 import type { Placement } from '../placement/assignment'
-import { bucketSegment, type SegmentId, tagSegment } from '../placement/segment'
+import {
+  bucketOfSegment,
+  bucketSegment,
+  type SegmentId,
+  tagOfSegment,
+  tagSegment,
+} from '../placement/segment'
 import type { HotTag } from './hot-tags'
 import type { Pace } from './pace'
 import type { Recorder } from './recorder'
@@ -8,6 +14,8 @@ import type { Recorder } from './recorder'
 const BLOCK = 64
 /** A tag that is not carved out yet becomes an item if it carries this share of what a shard should. */
 const WORTH_CARVING = 0.02
+/** A segment with fewer accesses in the log is taken to be as hot as its access score says. */
+const THIN = 20
 /** A value of unknown size. */
 const USUAL_BYTES = 256
 
@@ -34,24 +42,29 @@ export interface Workload {
   readonly total: number
 }
 
-/** `before`: the interval of now; the history are the complete intervals before it. */
+/** `before`: the interval of now; the history are the complete intervals before it. `rates`: load an interval by access score. */
 export async function readWorkload(
   recorder: Recorder,
   placement: Placement,
   before: number,
+  rates: ReadonlyMap<SegmentId, number>,
   pace: Pace,
 ): Promise<Workload> {
   const { series, hot, slotOf } = recorder
   const oldest = series.oldest
   // Where not even one interval is complete, the one under way has to do.
   const end = oldest >= 0 && oldest === before ? before + 1 : before
-  const first = oldest < 0 ? end : Math.max(oldest, end - series.history)
+  // Without a log, access scores stand for one interval of it.
+  const known = oldest < 0 || oldest >= end ? end - (rates.size > 0 ? 1 : 0) : oldest
+  const first = Math.max(0, known, end - series.history)
   const intervals = Math.max(0, end - first)
   const rows = series.rows(first, first + intervals)
 
   const carved = new Set(placement.carvedTags)
+  const scored = new Set([...rates.keys()].map((segment) => placement.bucketOf(segment)))
   const buckets: number[] = []
-  for (let bucket = 0; bucket < slotOf.length; bucket++) if (slotOf[bucket]! >= 0) buckets.push(bucket)
+  for (let bucket = 0; bucket < slotOf.length; bucket++)
+    if (slotOf[bucket]! >= 0 || scored.has(bucket)) buckets.push(bucket)
   const recentLoad = hot.tags.reduce((sum, tag) => sum + tag.load, 0)
   const fair = Math.max(recentLoad, sumOfRecent(recorder)) / placement.shards.length
   const tags = hot.tags.filter(
@@ -86,7 +99,7 @@ export async function readWorkload(
       const row = rows[t]
       if (row === undefined) continue
       for (let item = from; item < to; item++) {
-        const load = row[slots[item]!] ?? 0
+        const load = slots[item]! < 0 ? 0 : (row[slots[item]!] ?? 0)
         loads[item * intervals + t] = load
         if (parent[item]! < 0) total += load
       }
@@ -97,18 +110,20 @@ export async function readWorkload(
     separate(loads, intervals, buckets.length + k, parent[buckets.length + k]!, tag.since - first)
   })
 
+  total += supplement(loads, intervals, segments, itemOf, rates, placement)
+
   const keys = new Float64Array(n)
   const bytes = new Float64Array(n)
   const writeShare = new Float64Array(n)
-  const known = recorder.totals
-  const meanBytes = sum(known.sized) > 0 ? sum(known.bytes) / sum(known.sized) : USUAL_BYTES
+  const totals = recorder.totals
+  const meanBytes = sum(totals.sized) > 0 ? sum(totals.bytes) / sum(totals.sized) : USUAL_BYTES
   for (let item = 0; item < n; item++) {
     const slot = slots[item]!
-    keys[item] = Math.round(recorder.cardinality.estimate(slot))
-    const size = (known.sized[slot] ?? 0) > 0 ? known.bytes[slot]! / known.sized[slot]! : meanBytes
+    keys[item] = slot < 0 ? 1 : Math.round(recorder.cardinality.estimate(slot))
+    const size = (totals.sized[slot] ?? 0) > 0 ? totals.bytes[slot]! / totals.sized[slot]! : meanBytes
     bytes[item] = keys[item]! * size
-    const accesses = (known.reads[slot] ?? 0) + (known.writes[slot] ?? 0)
-    writeShare[item] = accesses > 0 ? known.writes[slot]! / accesses : 0
+    const accesses = (totals.reads[slot] ?? 0) + (totals.writes[slot] ?? 0)
+    writeShare[item] = accesses > 0 ? totals.writes[slot]! / accesses : 0
   }
   for (let item = buckets.length; item < n; item++) {
     const bucket = parent[item]!
@@ -117,6 +132,35 @@ export async function readWorkload(
     bytes[bucket] = Math.max(0, bytes[bucket]! - bytes[item]!)
   }
   return { segments, parent, standing, bucketOf, loads, intervals, first, keys, bytes, writeShare, total }
+}
+
+/** Raises segments that the log hardly knows to the rate that their access score stands for; returns what that added. */
+function supplement(
+  loads: Float32Array,
+  intervals: number,
+  segments: readonly SegmentId[],
+  itemOf: ReadonlyMap<number, number>,
+  rates: ReadonlyMap<SegmentId, number>,
+  placement: Placement,
+): number {
+  let added = 0
+  if (rates.size === 0 || intervals === 0) return added
+  const tagItems = new Map(segments.map((segment, item) => [segment, item]))
+  const due = new Map<number, number>()
+  for (const [segment, rate] of rates) {
+    const own = tagOfSegment(segment) === undefined ? undefined : tagItems.get(segment)
+    const item = own ?? itemOf.get(bucketOfSegment(segment) ?? placement.bucketOf(segment))!
+    due.set(item, (due.get(item) ?? 0) + rate)
+  }
+  for (const [item, rate] of due) {
+    let seen = 0
+    for (let t = item * intervals; t < (item + 1) * intervals; t++) seen += loads[t]!
+    const missing = rate - seen / intervals
+    if (seen >= THIN || missing <= 0) continue
+    for (let t = item * intervals; t < (item + 1) * intervals; t++) loads[t]! += missing
+    added += missing * intervals
+  }
+  return added
 }
 
 /**
