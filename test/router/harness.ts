@@ -92,9 +92,7 @@ export async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {
 }
 
 /** The error with which it rejects. */
-export async function errorOf(
-  promise: Promise<unknown>,
-): Promise<{
+export async function errorOf(promise: Promise<unknown>): Promise<{
   code: string
   field?: string
   message: string
