@@ -118,6 +118,13 @@ describe('a member', () => {
     expect(forecastOf(member, 6, 6)).toEqual([4, 17.5, 4, 17.5, 4, 17.5])
   })
 
+  it('lets the profile follow what it forecasts itself after a whole season', () => {
+    const member = new Autoregression({ ...shape, lags: [1], period: 2, smoothing: 0.5, fixed: [1, 0] })
+    member.load(Float64Array.from([0, 10, 0, 10, 4, 14]), 6)
+    // The profile expects 2 and 12 next, the last value lay 4 above it; each season takes up half of that.
+    expect(forecastOf(member, 6, 6)).toEqual([6, 16, 8, 18, 10, 20])
+  })
+
   it('knows nothing of what lies behind an origin', () => {
     const z = noise(300, 3)
     const other = z.slice()

@@ -145,8 +145,10 @@ describe('a bank of forecasts', () => {
   })
 
   it('keeps a pooled profile in phase when the history began at another hour', () => {
-    const rows = Array.from({ length: 30 }, (_, s) => counts(3, N + 31, s + 1).slice(31))
-    const bank = new ForecastBank({ segments: 30, intervals: N, horizon: H, seasonality: [24, 168] })
+    const rows = Array.from({ length: 40 }, (_, s) => counts(3, N + 31, s + 1).slice(31))
+    // The first row was born two days ago: almost all it knows is borrowed.
+    rows[0] = rows[0]!.map((v, t) => (t < N - 48 ? Number.NaN : v))
+    const bank = new ForecastBank({ segments: 40, intervals: N, horizon: H, seasonality: [24, 168] })
     bank.load(rows.flat(), 31)
     const profile = bank.profileOf(rows.keys())
     bank.refit({ profiles: [profile], of: rows.map(() => 0) })
@@ -158,6 +160,20 @@ describe('a bank of forecasts', () => {
         profile,
       ),
     ).toBeLessThan(0.15)
+  })
+
+  it('follows a level that rises, from column to column, before any refit', () => {
+    const row = rates(500, 0.05, N + 3 * 168 + H, 4).map((v, t) => (t < N ? v : 2 * v))
+    const bank = bankOf([row])
+    bank.refit()
+    const errorAt = (t: number) => {
+      const { mean } = forecastOf(bank, 0)
+      return meanAbsoluteError(row.slice(t, t + H), mean) / (sum(row.slice(t, t + H)) / H)
+    }
+    const before = errorAt(N)
+    for (let t = N; t < N + 3 * 168; t++) bank.push([row[t]!])
+    expect(before).toBeGreaterThan(0.4)
+    expect(errorAt(N + 3 * 168)).toBeLessThan(0.3)
   })
 
   it('expects nothing of rows that are all zero or all unknown, and stays finite on constants and spikes', () => {
