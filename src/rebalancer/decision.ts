@@ -73,17 +73,17 @@ export function decide(prediction: ShardAssignmentPrediction, rules: DecisionRul
   const { minConfidence, minGain, costs } = rules
   const segments = shardAssignmentMap.size + merges.length
   if (segments === 0) return skip('nothing-to-move', 'the predictor finds nothing worth moving')
-  if (!(confidence >= minConfidence))
-    return skip('low-confidence', `confidence ${show(confidence)} is below ${show(minConfidence)}`)
   const cost =
     costs.perMove * segments +
     (costs.perMillionKeys * expected.keysMoved) / 1e6 +
     (costs.perGibibyte * expected.bytesMoved) / 2 ** 30
   const gain = expected.netGain - cost
   const bill = `J falls by ${show(expected.netGain)}, moving ${segments} segments, ${Math.round(expected.keysMoved)} keys and ${Math.round(expected.bytesMoved)} bytes costs ${show(cost)}`
-  // Tags are folded back to keep the table small, not to lower J.
+  // Tags are folded back to keep the table small, not to lower J: of that, nobody need be convinced.
   if (shardAssignmentMap.size === 0)
     return { act: true, reason: `${segments} tags need no segment any more`, cost, gain }
+  if (!(confidence >= minConfidence))
+    return skip('low-confidence', `confidence ${show(confidence)} is below ${show(minConfidence)}`)
   if (!(expected.netGain >= minGain))
     return skip('low-gain', `the expected gain of ${show(expected.netGain)} is below ${show(minGain)}`)
   if (!(gain >= minGain)) return skip('not-worth-its-cost', `${bill}: what is left is below ${show(minGain)}`)

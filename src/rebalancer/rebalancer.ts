@@ -243,11 +243,14 @@ export class Rebalancer extends EventEmitter<RebalancerEvents> {
     this.#handedOver++
     let resharding: Resharding
     try {
-      resharding = await this.#router.requestResharding(
-        prediction.confidence,
-        prediction.shardAssignmentMap,
-        { ...this.#migration, placement, merge: prediction.merges, reason: decision.reason },
-      )
+      const { shardAssignmentMap: map, merges, confidence } = prediction
+      // Tags that are folded back need no forecast to come true.
+      resharding = await this.#router.requestResharding(map.size > 0 ? confidence : 1, map, {
+        ...this.#migration,
+        placement,
+        merge: merges,
+        reason: decision.reason,
+      })
     } catch (error) {
       this.#handedOver--
       // Another process migrates: that is no failure of this one.

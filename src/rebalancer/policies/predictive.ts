@@ -51,7 +51,9 @@ export function predictivePolicy(options: PredictiveOptions): PlacementPolicy {
       if (now < asksAt) return undefined
       asksAt = now + horizonMs / asksPerHorizon
       const prediction = await predictor.predict({ placement, horizonMs, budget, now })
-      return prediction.confidence >= minConfidence ? prediction : undefined
+      const { shardAssignmentMap, merges, confidence } = prediction
+      // Folding tags back needs no forecast to come true.
+      return { shardAssignmentMap: confidence >= minConfidence ? shardAssignmentMap : new Map(), merges }
     },
   }
 }

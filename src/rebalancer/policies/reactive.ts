@@ -15,7 +15,7 @@ export interface ReactiveOptions {
  * costs more J: it chases noise.
  */
 export function reactivePolicy(options: ReactiveOptions = {}): PlacementPolicy {
-  const { window = Number.POSITIVE_INFINITY, tolerance = 0.1, minGain = 0.001 } = options
+  const { window = Number.POSITIVE_INFINITY, tolerance = 0.1, minGain = 0.005 } = options
   return {
     name: 'reactive',
     decide: ({ placement, past, objective, budget }) => ({

@@ -1,0 +1,120 @@
+import { ManualClock, seededRandom } from '../clock'
+import { Placement } from '../placement/assignment'
+import type { ShardAssignmentPrediction } from '../predictor/prediction'
+import { Predictor } from '../predictor/predictor'
+import { duration, openLog, parse, schemaOf, shardsOf, usage, whole } from './arguments'
+import { refusalsJson, tellRefusals } from './refusals'
+import { type Column, percent, table } from './table'
+import { ProgressLine, type Terminal } from './terminal'
+
+export const PREDICT_HELP = `foreshard predict LOG --shards N [options]
+
+Reads an access log and prints what should move now, at its end: which segments, where to, how sure that is, and why.
+The placement to start from is the one that a new topology of these shards has.
+
+  LOG               a file, or - for standard input; the same as for simulate
+  --shards          how many (8), or which ones (a,b,c), with weights if need be (a:2,b:1)
+  --interval        length of an interval; default 1h
+  --horizon         how far ahead to plan; default 24 intervals
+  --buckets         default 16384
+  --schema FILE     JSON { "entities": […], "relationships": […] }: where tags come from
+  --max-moves       of the recommendation
+  --seed            of the bucket hash, and of all chance; default 0
+  --json            the whole prediction on standard output
+
+Examples
+  foreshard predict access.csv.gz --shards 8
+  foreshard predict access.csv --shards a,b,c --max-moves 10 --json | jq .shardAssignmentMap
+`
+
+export async function predictCommand(args: readonly string[], terminal: Terminal): Promise<void> {
+  const { values, positionals } = parse(args, [
+    'shards',
+    'interval',
+    'horizon',
+    'buckets',
+    'seed',
+    'schema',
+    'max-moves',
+    'json',
+    'help',
+  ])
+  if (values.help) {
+    terminal.stdout.write(PREDICT_HELP)
+    return
+  }
+  const given = shardsOf(values.shards)
+  if (given === 0) throw usage('--shards: at least one')
+  const shards = typeof given === 'number' ? Array.from({ length: given }, (_, i) => `s${i + 1}`) : given
+  const intervalMs = duration('interval', values.interval) ?? 3_600_000
+  const horizonMs = duration('horizon', values.horizon)
+  const seed = whole('seed', values.seed) ?? 0
+  const maxMoves = whole('max-moves', values['max-moves'])
+  const schema = await schemaOf(values.schema)
+  const common = { shards, buckets: whole('buckets', values.buckets), seed, ...schema }
+  const placement = Placement.initial(common)
+  // Now is the end of the log.
+  const clock = new ManualClock()
+  const predictor = new Predictor({ ...common, intervalMs, clock, random: seededRandom(seed) })
+  const log = openLog(positionals, terminal)
+  const line = new ProgressLine(terminal)
+  let used = 0
+  try {
+    for await (const entry of log) {
+      if (entry.timestamp > clock.now()) clock.jump(entry.timestamp)
+      if (predictor.record(entry)) used++
+      if (used % 4096 === 0) line.draw(log.lines, entry.timestamp)
+    }
+  } finally {
+    line.clear()
+  }
+  tellRefusals(log, used, terminal)
+  const now = (Math.floor(clock.now() / intervalMs) + 1) * intervalMs
+  clock.jump(now)
+  const budget = maxMoves === undefined ? undefined : { maxMoves }
+  const prediction = await predictor.predict({ placement, horizonMs, budget, now })
+  if (values.json)
+    terminal.stdout.write(
+      `${JSON.stringify({ now, ...plain(prediction), lines: log.lines, refused: refusalsJson(log) })}\n`,
+    )
+  else terminal.stdout.write(textOf(prediction, placement))
+}
+
+/** Maps as objects. Segments start with # or {, so that none of them is a name with a meaning. */
+function plain(prediction: ShardAssignmentPrediction) {
+  const { shardAssignmentMap, confidenceScores, reasons, ...rest } = prediction
+  return {
+    ...rest,
+    shardAssignmentMap: Object.fromEntries(shardAssignmentMap),
+    confidenceScores: Object.fromEntries(confidenceScores),
+    reasons: Object.fromEntries(reasons),
+  }
+}
+
+function textOf(prediction: ShardAssignmentPrediction, placement: Placement): string {
+  const { shardAssignmentMap, confidenceScores, confidence, reasons, expected, triggers } = prediction
+  const lines = triggers.map((trigger) => `${trigger.kind}: ${trigger.message}`)
+  if (shardAssignmentMap.size === 0) return `${[...lines, 'Nothing is worth moving.'].join('\n')}\n`
+  const columns: Column<readonly [`#${number}` | `{${string}}`, string]>[] = [
+    { title: 'segment', cell: ([segment]) => shown(segment) },
+    { title: 'from', cell: ([segment]) => placement.shardOf(segment) },
+    { title: 'to', cell: ([, shard]) => shard },
+    { title: 'confidence', cell: ([segment]) => (confidenceScores.get(segment) ?? 0).toFixed(2) },
+  ]
+  const why = [...reasons].map(([segment, reason]) => `  ${shown(segment)}: ${reason}`)
+  const { imbalance, crossShard, loadMoved, netGain } = expected
+  return `${[
+    ...lines,
+    table(columns, [...shardAssignmentMap]),
+    '',
+    `Imbalance ${imbalance.before.toFixed(3)} -> ${imbalance.after.toFixed(3)}, cross-shard ${percent(crossShard.before)} -> ${percent(crossShard.after)}, load moved ${percent(loadMoved)}.`,
+    `J falls by ${netGain.toFixed(4)}, churn paid; confidence ${confidence.toFixed(2)}.`,
+    '',
+    ...why,
+  ].join('\n')}\n`
+}
+
+/** A tag may hold anything, also what a terminal would obey. */
+function shown(segment: string): string {
+  return /^[\x20-\x7e]*$/.test(segment) ? segment : JSON.stringify(segment)
+}

@@ -1,0 +1,102 @@
+import type { PolicyReport } from '../rebalancer/report'
+import { POLICY_NAMES, type PolicyName, type SimulateOptions, simulate } from '../rebalancer/simulate'
+import { duration, openLog, parse, schemaOf, shardsOf, usage, whole } from './arguments'
+import { refusalsJson, tellRefusals } from './refusals'
+import { type Column, percent, table } from './table'
+import { ProgressLine, type Terminal } from './terminal'
+
+export const SIMULATE_HELP = `foreshard simulate LOG --shards N [options]
+
+Replays an access log against placement policies and prints what each would have cost.
+
+  LOG               a file, or - for standard input: CSV with a header, or NDJSON; gzipped or not; in order of time.
+                    Columns: timestamp (ms or ISO 8601), key, operation (read or write); and if you have them
+                    transactionId, bytes, count, queryType, userProfile.
+  --shards          how many (8), or which ones (a,b,c), with weights if need be (a:2,b:1)
+  --policies        any of ${POLICY_NAMES.join(',')}; default all
+  --interval        length of an interval; default 1h
+  --horizon         time over which a move has to pay off; default 24 intervals
+  --every           time between two decisions; default one interval
+  --buckets         default 16384
+  --schema FILE     JSON { "entities": […], "relationships": […] }: where tags come from
+  --max-moves       of every single decision
+  --seed            of the bucket hash, and of all chance; default 0
+  --json            the whole report, every interval of it, on standard output
+
+Examples
+  foreshard simulate access.csv.gz --shards 8
+  foreshard simulate access.csv --shards a:2,b,c --interval 15m --horizon 6h --policies hash,predictive
+  zcat *.ndjson.gz | foreshard simulate - --shards 4 --json | jq .verdict
+`
+
+const COLUMNS: Column<PolicyReport>[] = [
+  { title: 'policy', cell: (it) => it.name },
+  { title: 'imbalance', cell: (it) => it.imbalance.mean.toFixed(3) },
+  { title: 'p99', cell: (it) => it.imbalance.p99.toFixed(2) },
+  { title: 'by load', cell: (it) => it.imbalanceByLoad.mean.toFixed(3) },
+  { title: 'p99', cell: (it) => it.imbalanceByLoad.p99.toFixed(2) },
+  { title: 'cross-shard', cell: (it) => percent(it.crossShard) },
+  { title: 'moves', cell: (it) => String(it.moves) },
+  { title: 'load moved', cell: (it) => percent(it.loadMoved) },
+  { title: 'J', cell: (it) => it.J.toFixed(4) },
+]
+
+export async function simulateCommand(args: readonly string[], terminal: Terminal): Promise<void> {
+  const { values, positionals } = parse(args, [
+    'shards',
+    'policies',
+    'interval',
+    'horizon',
+    'every',
+    'buckets',
+    'seed',
+    'schema',
+    'max-moves',
+    'json',
+    'help',
+  ])
+  if (values.help) {
+    terminal.stdout.write(SIMULATE_HELP)
+    return
+  }
+  const line = new ProgressLine(terminal)
+  const maxMoves = whole('max-moves', values['max-moves'])
+  const options: SimulateOptions = {
+    shards: shardsOf(values.shards),
+    policies: policiesOf(values.policies),
+    intervalMs: duration('interval', values.interval),
+    horizonMs: duration('horizon', values.horizon),
+    everyMs: duration('every', values.every),
+    buckets: whole('buckets', values.buckets),
+    seed: whole('seed', values.seed),
+    budget: maxMoves === undefined ? undefined : { maxMoves },
+    onProgress: ({ at }) => line.draw(log.lines, at),
+    ...(await schemaOf(values.schema)),
+  }
+  const log = openLog(positionals, terminal)
+  let report: Awaited<ReturnType<typeof simulate>>
+  try {
+    report = await simulate(log, options)
+  } finally {
+    line.clear()
+  }
+  tellRefusals(log, report.entries.used, terminal)
+  if (report.entries.late > 0)
+    terminal.stderr.write(
+      `left out for coming after their interval was over: ${report.entries.late}. Sort the log by time.\n`,
+    )
+  if (values.json) {
+    terminal.stdout.write(`${JSON.stringify({ ...report, lines: log.lines, refused: refusalsJson(log) })}\n`)
+    return
+  }
+  terminal.stdout.write(`${table(COLUMNS, Object.values(report.policies))}\n\n${report.verdict}\n`)
+}
+
+function policiesOf(text: string | undefined): PolicyName[] | undefined {
+  if (text === undefined) return undefined
+  return text.split(',').map((name) => {
+    const policy = POLICY_NAMES.find((known) => known === name)
+    if (!policy) throw usage(`--policies: ${name} is unknown; there are ${POLICY_NAMES.join(', ')}`)
+    return policy
+  })
+}
