@@ -24,7 +24,7 @@ import type {
 } from '../shard-store'
 import { answerCall, applyChange, isLive, mayWrite } from './client-operation'
 import { entryDigest } from './entry-digest'
-import type { Ledger, LedgerBucket, StoredEntry } from './ledger'
+import type { Ledger, LedgerBucket, LedgerIdentity, StoredEntry } from './ledger'
 
 /** Expired entries that every write takes away: more than the one that it may add. */
 const REAPED_BY_A_WRITE = 2
@@ -62,26 +62,38 @@ export class LedgerStore implements ShardStore {
   }
 
   async open(binding: ShardBinding): Promise<{ incarnation: string }> {
-    await this.#ledger.open()
-    const identity = await this.#ledger.write(() => {
-      const found = this.#ledger.identity
-      if (found) return found
-      const { topologyId, shard, buckets } = binding
-      const fresh = { topologyId, shard, buckets, incarnation: this.#options.newIncarnation() }
-      this.#ledger.setIdentity(fresh)
-      return fresh
-    })
+    this.#openers++
+    try {
+      await this.#ledger.open()
+      const { buckets, incarnation } = await this.#bind(binding)
+      this.#buckets = buckets
+      this.#clock ??= binding.clock
+      return { incarnation }
+    } catch (error) {
+      await this.close()
+      throw error
+    }
+  }
+
+  async #bind(binding: ShardBinding): Promise<LedgerIdentity> {
+    const ledger = this.#ledger
+    const { topologyId, shard, buckets } = binding
+    const identity =
+      (await ledger.read(() => ledger.identity)) ??
+      (await ledger.write(() => {
+        // Another process may have been faster.
+        if (!ledger.identity)
+          ledger.setIdentity({ topologyId, shard, buckets, incarnation: this.#options.newIncarnation() })
+        return ledger.identity!
+      }))
     for (const field of ['topologyId', 'shard', 'buckets'] as const)
       if (identity[field] !== binding[field])
         throw new ForeshardError(
           ErrorCode.SHARD_MISMATCH,
           `this store belongs to ${field} ${JSON.stringify(identity[field])}, not to ${JSON.stringify(binding[field])}; open it as what it is, or give an empty store`,
-          { field, shard: binding.shard },
+          { field, shard },
         )
-    this.#buckets = identity.buckets
-    this.#clock ??= binding.clock
-    this.#openers++
-    return { incarnation: identity.incarnation }
+    return identity
   }
 
   /** Closes it for one opener; the last one closes the ledger. What a closed store held is there when it is opened again. */
@@ -292,9 +304,9 @@ export class LedgerStore implements ShardStore {
   }
 
   #ready(): Clock {
-    if (this.#openers === 0)
+    if (this.#openers === 0 || !this.#clock)
       throw new ForeshardError(ErrorCode.CLOSED, 'the store is not open; a router opens it and closes it')
-    return this.#clock!
+    return this.#clock
   }
 
   #checkSegment(at: SegmentAt): void {

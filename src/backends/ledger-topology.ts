@@ -44,17 +44,21 @@ export class LedgerTopology implements TopologyStore {
   }
 
   async open(founding: Founding): Promise<Topology> {
-    await this.#ledger.open()
-    const standing = await this.#ledger.read(() => this.#topology())
-    const topology =
-      standing ??
-      (await this.#ledger.write(() => {
-        // Another process may have been faster.
-        if (!this.#ledger.get('head')) this.#create(founding)
-        return this.#topology()!
-      }))
     this.#openers++
-    return topology
+    try {
+      await this.#ledger.open()
+      return (
+        (await this.#ledger.read(() => this.#topology())) ??
+        (await this.#ledger.write(() => {
+          // Another process may have been faster.
+          if (!this.#ledger.get('head')) this.#create(founding)
+          return this.#topology()!
+        }))
+      )
+    } catch (error) {
+      await this.close()
+      throw error
+    }
   }
 
   #create(founding: Founding): void {
@@ -75,10 +79,23 @@ export class LedgerTopology implements TopologyStore {
     const head = ledger.get('head')
     if (!head) return undefined
     const assignments: AssignmentEntry[] = []
-    for (const [segment, { shard, epoch }] of ledger.assignments())
+    let buckets = 0
+    for (const [segment, { shard, epoch }] of ledger.assignments()) {
+      if (!isTagSegment(segment)) buckets++
       if (shard !== '') assignments.push({ segment, shard, epoch })
+    }
+    const { id, revision, seed, founded } = head
+    if (buckets !== head.buckets)
+      throw new ForeshardError(
+        ErrorCode.TOPOLOGY_CORRUPT,
+        `the topology has ${head.buckets} buckets, but ${buckets} are assigned; restore it from a backup`,
+      )
     return {
-      ...head,
+      id,
+      revision,
+      buckets,
+      seed,
+      founded,
       shards: ledger.get('shards')!,
       assignments,
       plan: ledger.get('plan') ?? undefined,

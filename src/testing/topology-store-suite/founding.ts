@@ -33,7 +33,7 @@ export function plan(id: string): PlanEntry {
     retainMs: 60_000,
     verify: true,
     maxKeysPerSecond: Number.MAX_SAFE_INTEGER,
-    maxBytesPerSecond: 1e9,
+    maxBytesPerSecond: Number.POSITIVE_INFINITY,
     concurrency: 4,
     cancelled: false,
   }

@@ -1,0 +1,196 @@
+import { mkdirSync, realpathSync } from 'node:fs'
+import { extname, resolve } from 'node:path'
+import { type Database, open, type RootDatabase } from 'lmdb'
+import { ErrorCode, ForeshardError, invalid } from '../../errors'
+
+/** Keys are bytes that this package lays out itself, values too. */
+export type Records = Database<Buffer, Buffer>
+
+export interface LmdbOptions {
+  /** A folder, or a file with an extension. Made if it is not there. */
+  path?: string
+  /** A database that is open already; it is not closed here. */
+  database?: RootDatabase
+  /**
+   * What an acknowledged write survives. machine: every commit is synced to the disk before it is acknowledged.
+   * process: it is left to the operating system when it writes, and a machine that loses power may lose the last
+   * writes, or the file.
+   */
+  durability?: 'machine' | 'process'
+}
+
+/** Where a failure to open belongs: to a shard, or to a topology. */
+export interface OpenFailures {
+  readonly unreadable: ErrorCode
+  readonly unavailable: ErrorCode
+}
+
+interface Shared {
+  readonly root: RootDatabase
+  readonly adopted: boolean
+  readonly records: Map<string, Records>
+  users: number
+}
+
+/**
+ * Environments of this process by their path. One is never opened twice: the second instance's synchronous transactions
+ * would wait for a lock that the first one's writer thread holds, and which only this thread can make it release.
+ */
+const environments = new Map<string, Shared>()
+/** Those that are being closed: a path is opened again when that is over. */
+const closing = new Map<string, Promise<void>>()
+
+/** One named set of records in an LMDB file, opened and closed with its users. */
+export class LmdbEnvironment {
+  readonly #options: LmdbOptions
+  readonly #name: string
+  readonly #failures: OpenFailures
+  #path = ''
+  #shared: Shared | undefined
+  #records: Records | undefined
+
+  constructor(options: LmdbOptions, name: string, failures: OpenFailures) {
+    this.#options = options
+    this.#name = name
+    this.#failures = failures
+  }
+
+  get isOpen(): boolean {
+    return this.#records !== undefined
+  }
+
+  get records(): Records {
+    if (!this.#records) throw new ForeshardError(ErrorCode.CLOSED, 'the LMDB environment is not open')
+    return this.#records
+  }
+
+  async open(): Promise<void> {
+    const { path, database } = this.#options
+    try {
+      this.#path = pathOf(database ? (database as unknown as { path: string }).path : path!)
+      while (closing.has(this.#path)) await closing.get(this.#path)
+      if (this.#records) return
+      const shared = environments.get(this.#path) ?? this.#start()
+      // Opening a set of records is a transaction of its own: once for each environment.
+      let records = shared.records.get(this.#name)
+      if (!records) {
+        records = shared.root.openDB({
+          name: this.#name,
+          keyEncoding: 'binary',
+          encoding: 'binary',
+        }) as Records
+        shared.records.set(this.#name, records)
+      }
+      shared.users++
+      this.#shared = shared
+      this.#records = records
+    } catch (cause) {
+      throw this.#openFailure(cause)
+    }
+  }
+
+  #start(): Shared {
+    const { database, durability } = this.#options
+    const root =
+      database ??
+      open({
+        path: this.#path,
+        keyEncoding: 'binary',
+        encoding: 'binary',
+        maxDbs: 64,
+        // With it a commit would be acknowledged before it is on the disk.
+        overlappingSync: false,
+        noSync: durability === 'process',
+      })
+    const shared = { root, adopted: database !== undefined, records: new Map(), users: 0 }
+    environments.set(this.#path, shared)
+    return shared
+  }
+
+  /**
+   * Runs `step` as one atomic step: a child transaction of the batch that is committed next, which is undone alone where
+   * `step` throws. Resolves when the commit will last.
+   */
+  async write<T>(step: () => T): Promise<T> {
+    const { records } = this
+    const result = await records.childTransaction(step)
+    // A database that was given may acknowledge commits before they are on the disk.
+    if (this.#shared?.adopted && this.#options.durability !== 'process') await records.flushed
+    return result
+  }
+
+  /** From here on reads see what any process has committed until now. */
+  refresh(): Records {
+    const { records } = this
+    records.resetReadTxn()
+    return records
+  }
+
+  async close(): Promise<void> {
+    const shared = this.#shared
+    this.#shared = undefined
+    this.#records = undefined
+    if (!shared || --shared.users > 0) return
+    const path = this.#path
+    environments.delete(path)
+    const closed = (
+      shared.adopted ? Promise.resolve(shared.root.flushed).then(() => {}) : shared.root.close()
+    ).finally(() => closing.delete(path))
+    closing.set(path, closed)
+    await closed
+  }
+
+  #openFailure(cause: unknown): unknown {
+    if (cause instanceof ForeshardError) return cause
+    const message = cause instanceof Error ? cause.message : String(cause)
+    const unreadable =
+      /MDB_INVALID|MDB_VERSION_MISMATCH|MDB_CORRUPTED|MDB_PAGE_NOTFOUND|MDB_INCOMPATIBLE/.test(message)
+    return new ForeshardError(
+      unreadable ? this.#failures.unreadable : this.#failures.unavailable,
+      unreadable
+        ? `what lies at the path is no LMDB file of this version (${message}); give another path, or restore it from a backup`
+        : `LMDB could not be opened (${message}); check the path and its permissions`,
+      { cause },
+    )
+  }
+}
+
+/** Whether an error of LMDB says that there is no room left. The transaction was undone. */
+export function isFull(error: unknown): boolean {
+  return (
+    error instanceof Error &&
+    /MDB_MAP_FULL|ENOSPC|No space left|EDQUOT|quota|EFBIG|File too large/i.test(error.message)
+  )
+}
+
+/** The given path or options, checked. */
+export function checkLmdbOptions<T extends LmdbOptions>(given: string | RootDatabase | T): T | LmdbOptions {
+  if (typeof given === 'string') return checked({ path: given })
+  if (given === null || typeof given !== 'object')
+    throw invalid('options', 'must be a path, or { path } or { database }')
+  if ('openDB' in given && typeof given.openDB === 'function') return { database: given as RootDatabase }
+  return checked(given as T)
+}
+
+function checked<T extends LmdbOptions>(options: T): T {
+  const { path, database, durability = 'machine' } = options
+  if ((path === undefined) === (database === undefined))
+    throw invalid('options', 'needs a path or an open database, one of both')
+  if (path !== undefined && (typeof path !== 'string' || path === ''))
+    throw invalid('options.path', 'must be a path')
+  if (durability !== 'machine' && durability !== 'process')
+    throw invalid('options.durability', "must be 'machine' or 'process'")
+  return options
+}
+
+/** The same for every way to write it. */
+function pathOf(path: string): string {
+  const absolute = resolve(path)
+  if (extname(absolute) === '') {
+    mkdirSync(absolute, { recursive: true })
+    return realpathSync(absolute)
+  }
+  const folder = resolve(absolute, '..')
+  mkdirSync(folder, { recursive: true })
+  return resolve(realpathSync(folder), absolute.slice(folder.length + 1))
+}

@@ -1,0 +1,183 @@
+import { randomUUID } from 'node:crypto'
+import type { RootDatabase } from 'lmdb'
+import { type Clock, systemClock } from '../../clock'
+import { ErrorCode, ForeshardError, invalid } from '../../errors'
+import { bucketSegment, type SegmentId, tagOfSegment, tagSegment } from '../../placement/segment'
+import type { TopologyDelta, TopologyStore } from '../../topology-store'
+import { LedgerTopology } from '../ledger-topology'
+import type { StoredAssignment, TopologyDocuments, TopologyLedger } from '../topology-ledger'
+import { checkLmdbOptions, LmdbEnvironment, type LmdbOptions } from './lmdb-environment'
+import { bucketKey, ownKey, prefixOf, revisionKey, tagFenceKey, within } from './record-key'
+import {
+  decodeAssignment,
+  decodeDelta,
+  decodeDocument,
+  encodeDocument,
+  TOPOLOGY_FORMAT,
+} from './topology-document'
+
+export interface LmdbTopologyOptions extends LmdbOptions {
+  /** Of the topology in the file. Default `topology`. */
+  name?: string
+  /** Judges the lease, and says when to look for what other processes changed. */
+  clock?: Clock
+  /** How often watchers look for changes by other processes. */
+  pollMs?: number
+}
+
+/** The topology in an LMDB file on this host, for all processes of the host. May be the file of a shard. */
+export function lmdbTopology(given: string | RootDatabase | LmdbTopologyOptions): TopologyStore {
+  const options: LmdbTopologyOptions = checkLmdbOptions(given)
+  const { name = 'topology', clock = systemClock, pollMs = 500 } = options
+  if (typeof name !== 'string' || name === '') throw invalid('options.name', 'must be a name')
+  if (!Number.isFinite(pollMs) || pollMs <= 0)
+    throw invalid('options.pollMs', 'must be a number of ms above 0')
+  const environment = new LmdbEnvironment(options, `foreshard:${name}`, {
+    unreadable: ErrorCode.TOPOLOGY_CORRUPT,
+    unavailable: ErrorCode.TOPOLOGY_UNAVAILABLE,
+  })
+  return new LedgerTopology(new LmdbTopologyLedger(environment, clock, pollMs), {
+    clock,
+    newId: () => `lmdb-${randomUUID()}`,
+    supports: { durable: true, multiProcess: true },
+  })
+}
+
+/**
+ * Documents under their names (kind 0), an assignment each for buckets (1, in the place of their tickets) and tags (3),
+ * deltas by their revision (9).
+ */
+class LmdbTopologyLedger implements TopologyLedger {
+  readonly #environment: LmdbEnvironment
+  readonly #clock: Clock
+  readonly #pollMs: number
+  readonly #listeners = new Set<() => void>()
+  #stopPolling: (() => void) | undefined
+  #told = 0
+
+  constructor(environment: LmdbEnvironment, clock: Clock, pollMs: number) {
+    this.#environment = environment
+    this.#clock = clock
+    this.#pollMs = pollMs
+  }
+
+  open(): Promise<void> {
+    return this.#environment.open()
+  }
+
+  close(): Promise<void> {
+    this.#listeners.clear()
+    this.#rest()
+    return this.#environment.close()
+  }
+
+  read<T>(step: () => T): T {
+    this.#environment.refresh()
+    return step()
+  }
+
+  async write<T>(step: () => T): Promise<T> {
+    try {
+      const result = await this.#environment.write(step)
+      this.#poll()
+      return result
+    } catch (cause) {
+      if (cause instanceof ForeshardError) throw cause
+      const message = cause instanceof Error ? cause.message : String(cause)
+      throw new ForeshardError(
+        ErrorCode.TOPOLOGY_UNAVAILABLE,
+        `the LMDB file did not take the change: ${message}`,
+        { cause },
+      )
+    }
+  }
+
+  get<N extends keyof TopologyDocuments>(name: N): TopologyDocuments[N] | undefined {
+    const row = this.#environment.records.getBinary(ownKey(name))
+    return row && decodeDocument(name, row)
+  }
+
+  put<N extends keyof TopologyDocuments>(name: N, document: TopologyDocuments[N]): void {
+    const row = name === 'head' ? { ...(document as object), format: TOPOLOGY_FORMAT } : document
+    this.#environment.records.put(ownKey(name), encodeDocument(row))
+  }
+
+  assignment(segment: SegmentId): StoredAssignment | undefined {
+    const row = this.#environment.records.getBinary(assignmentKey(segment))
+    return row && decodeAssignment(row)
+  }
+
+  putAssignment(segment: SegmentId, { shard, epoch }: StoredAssignment): void {
+    const tag = tagOfSegment(segment)
+    const row = encodeDocument(tag === undefined ? [shard, epoch] : [shard, epoch, tag])
+    this.#environment.records.put(assignmentKey(segment), row)
+  }
+
+  *assignments(): Iterable<readonly [SegmentId, StoredAssignment]> {
+    const { records } = this.#environment
+    const found: [SegmentId, StoredAssignment][] = []
+    for (const kind of [1, 3])
+      for (const { key, value } of records.getRange(within(prefixOf(kind)))) {
+        const { shard, epoch, tag } = decodeAssignment(value)
+        found.push([
+          tag === undefined ? bucketSegment(key.readUInt32BE(1)) : tagSegment(tag),
+          { shard, epoch },
+        ])
+      }
+    yield* found
+  }
+
+  addDelta(delta: TopologyDelta): void {
+    this.#environment.records.put(revisionKey(delta.revision), encodeDocument(delta))
+  }
+
+  deltasSince(revision: number): TopologyDelta[] {
+    const { end } = within(prefixOf(9))
+    const start = revisionKey(Math.max(0, revision + 1))
+    return [...this.#environment.records.getRange({ start, end }).map(({ value }) => decodeDelta(value))]
+  }
+
+  dropDeltas(revision: number): void {
+    if (revision < 1) return
+    const { records } = this.#environment
+    const { start } = within(prefixOf(9))
+    // A few at a time: each commit adds one.
+    for (const key of [...records.getKeys({ start, end: revisionKey(revision + 1), limit: 16 })])
+      records.remove(key)
+  }
+
+  watch(listener: () => void): () => void {
+    const own = () => listener()
+    if (this.#listeners.size === 0) this.#told = this.#revision()
+    this.#listeners.add(own)
+    this.#stopPolling ??= this.#clock.every(this.#pollMs, () => this.#poll())
+    return () => {
+      this.#listeners.delete(own)
+      if (this.#listeners.size === 0) this.#rest()
+    }
+  }
+
+  #rest(): void {
+    this.#stopPolling?.()
+    this.#stopPolling = undefined
+  }
+
+  #revision(): number {
+    return this.read(() => this.get('head')?.revision ?? 0)
+  }
+
+  #poll(): void {
+    if (this.#listeners.size === 0 || !this.#environment.isOpen) return
+    const revision = this.#revision()
+    if (revision === this.#told) return
+    this.#told = revision
+    queueMicrotask(() => {
+      for (const listener of this.#listeners) listener()
+    })
+  }
+}
+
+function assignmentKey(segment: SegmentId): Buffer {
+  const tag = tagOfSegment(segment)
+  return tag === undefined ? bucketKey(1, Number(segment.slice(1))) : tagFenceKey(0, tag)
+}

@@ -1,0 +1,89 @@
+import { ErrorCode, ForeshardError } from '../../errors'
+import type { TopologyDelta } from '../../topology-store'
+import type { StoredAssignment, TopologyDocuments } from '../topology-ledger'
+
+/** Of the records of a topology. A file of a newer format is refused, never guessed at. */
+export const TOPOLOGY_FORMAT = 1
+
+/** JSON, in which Infinity and -Infinity are `{ "#": "Infinity" }`. */
+export function encodeDocument(document: unknown): Buffer {
+  return Buffer.from(
+    JSON.stringify(document, (_name, value) => (isEndless(value) ? { '#': String(value) } : value)),
+  )
+}
+
+export function decodeDocument<N extends keyof TopologyDocuments>(
+  name: N,
+  row: Buffer,
+): TopologyDocuments[N] {
+  const document = parse(name, row)
+  if (!FITS[name](document)) throw corrupt(`${name} is not what it should be`)
+  return document as TopologyDocuments[N]
+}
+
+export function decodeAssignment(row: Buffer): StoredAssignment & { readonly tag?: string } {
+  const fields = parse('an assignment', row)
+  if (!Array.isArray(fields)) throw corrupt('an assignment is not a list')
+  const [shard, epoch, tag] = fields as unknown[]
+  if (typeof shard !== 'string' || !Number.isSafeInteger(epoch))
+    throw corrupt('an assignment is not [shard, epoch]')
+  return { shard, epoch: epoch as number, tag: typeof tag === 'string' ? tag : undefined }
+}
+
+export function decodeDelta(row: Buffer): TopologyDelta {
+  const delta = parse('a change', row) as TopologyDelta
+  if (!isRecord(delta) || !Number.isSafeInteger(delta.revision)) throw corrupt('a change has no revision')
+  if (!delta.assignments) return delta
+  // JSON leaves out the shard of a tag that was merged.
+  const assignments = delta.assignments.map(({ segment, shard, epoch }) => ({ segment, shard, epoch }))
+  return { ...delta, assignments }
+}
+
+const FITS: { readonly [N in keyof TopologyDocuments]: (document: unknown) => boolean } = {
+  head: (it) => {
+    if (!isRecord(it)) return false
+    if (it.format !== TOPOLOGY_FORMAT)
+      throw corrupt(
+        `has format ${it.format}, this version of foreshard reads format ${TOPOLOGY_FORMAT}; update it`,
+      )
+    return (
+      typeof it.id === 'string' &&
+      Number.isSafeInteger(it.revision) &&
+      Number.isSafeInteger(it.buckets) &&
+      typeof it.seed === 'number'
+    )
+  },
+  shards: (it) => Array.isArray(it) && it.every((shard) => isRecord(shard) && typeof shard.id === 'string'),
+  plan: (it) => it === null || (isRecord(it) && typeof it.id === 'string' && Array.isArray(it.moves)),
+  history: (it) => Array.isArray(it) && it.every((entry) => isRecord(entry) && Array.isArray(entry.before)),
+  retained: (it) =>
+    Array.isArray(it) && it.every((entry) => isRecord(entry) && typeof entry.shard === 'string'),
+  lease: (it) => isRecord(it) && typeof it.holder === 'string' && Number.isSafeInteger(it.term),
+  ticket: (it) => Number.isSafeInteger(it),
+}
+
+export function corrupt(what: string, cause?: unknown): ForeshardError {
+  return new ForeshardError(
+    ErrorCode.TOPOLOGY_CORRUPT,
+    `the topology in the LMDB file cannot be read: ${what}`,
+    { cause },
+  )
+}
+
+function parse(what: string, row: Buffer): unknown {
+  try {
+    return JSON.parse(row.toString(), (_name, value) =>
+      isRecord(value) && typeof value['#'] === 'string' ? Number(value['#']) : value,
+    )
+  } catch (cause) {
+    throw corrupt(`${what} is no JSON`, cause)
+  }
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+function isEndless(value: unknown): boolean {
+  return value === Number.POSITIVE_INFINITY || value === Number.NEGATIVE_INFINITY
+}

@@ -1,0 +1,129 @@
+import { invalid } from '../../errors'
+import { type Argument, ConnectionLost, type RedisConnection, type Reply } from './connection'
+
+/** What is used of an ioredis client (5 and 6). */
+export interface IoredisClient {
+  readonly status: string
+  readonly options: { readonly keyPrefix?: unknown }
+  sendCommand(command: IoredisCommand): Promise<Reply>
+  connect(): Promise<unknown>
+  on(event: string, listener: (...args: never[]) => void): unknown
+  off(event: string, listener: (...args: never[]) => void): unknown
+  duplicate(): IoredisClient & {
+    subscribe(channel: string): Promise<unknown>
+    disconnect(): void
+  }
+}
+
+interface IoredisCommand {
+  name: string
+  args: unknown[]
+  reject(error: Error): void
+}
+
+type CommandClass = new (
+  name: string,
+  args: readonly Argument[],
+  options: { replyEncoding: null },
+) => IoredisCommand
+
+export function isIoredis(client: object): client is IoredisClient {
+  const shape = client as Partial<IoredisClient>
+  return (
+    typeof shape.status === 'string' &&
+    typeof shape.sendCommand === 'function' &&
+    typeof shape.duplicate === 'function' &&
+    typeof commandClassOf(client) === 'function' &&
+    // A cluster has neither one server nor one order of commands.
+    !('nodes' in client)
+  )
+}
+
+function commandClassOf(client: object): CommandClass {
+  return (client.constructor as unknown as { Command: CommandClass }).Command
+}
+
+export class IoredisConnection implements RedisConnection {
+  generation = 0
+  readonly #client: IoredisClient
+  readonly #Command: CommandClass
+  readonly #underway = new Set<IoredisCommand>()
+
+  constructor(client: IoredisClient) {
+    if (client.options.keyPrefix)
+      throw invalid(
+        'client.options.keyPrefix',
+        "is set; Foreshard's keys are the application's keys: leave it out",
+      )
+    this.#client = client
+    this.#Command = commandClassOf(client)
+    client.on('ready', () => this.generation++)
+    client.on('close', () => this.#abandon())
+    client.on('end', () => this.#abandon())
+  }
+
+  get ready(): boolean {
+    return this.#client.status === 'ready'
+  }
+
+  async send(args: Argument[]): Promise<Reply> {
+    const [name, ...rest] = args
+    const command = new this.#Command(name as string, rest, { replyEncoding: null })
+    this.#underway.add(command)
+    try {
+      return await this.#client.sendCommand(command)
+    } finally {
+      this.#underway.delete(command)
+    }
+  }
+
+  /**
+   * By default ioredis sends again what was not answered when the connection broke. A write that is repeated may undo
+   * a later one, so what it will repeat is turned into a PING, and the caller learns that the outcome is not known.
+   */
+  #abandon(): void {
+    for (const command of this.#underway) {
+      command.name = 'ping'
+      command.args = []
+      command.reject(new ConnectionLost())
+    }
+    this.#underway.clear()
+  }
+
+  whenReady(signal: AbortSignal): Promise<void> {
+    if (this.ready) return Promise.resolve()
+    return new Promise((resolve, reject) => {
+      const settle = (error?: unknown) => {
+        this.#client.off('ready', onReady)
+        this.#client.off('end', onEnd)
+        signal.removeEventListener('abort', onAbort)
+        if (error) reject(error)
+        else resolve()
+      }
+      const onReady = () => settle()
+      const onEnd = () => settle(new Error('the client was closed'))
+      const onAbort = () => settle(signal.reason)
+      if (signal.aborted) return reject(signal.reason)
+      if (this.#client.status === 'end') return reject(new Error('the client is closed'))
+      this.#client.on('ready', onReady)
+      this.#client.on('end', onEnd)
+      signal.addEventListener('abort', onAbort)
+      // Of a client that connects when it is first used.
+      if (this.#client.status === 'wait') this.#client.connect().catch(settle)
+    })
+  }
+
+  async subscribe(channel: string, listener: () => void): Promise<() => void> {
+    const own = this.#client.duplicate()
+    // Errors are those of reconnecting, which it does by itself.
+    own.on('error', () => {})
+    own.on('message', () => listener())
+    try {
+      await own.subscribe(channel)
+    } catch (error) {
+      own.disconnect()
+      throw error
+    }
+    return () => own.disconnect()
+  }
+}
