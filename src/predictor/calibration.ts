@@ -20,8 +20,10 @@ export class Calibration {
   #next = 0
   #steps: { from: number; value: number }[] | undefined
 
+  /** Oldest first. */
   get observations(): readonly Observation[] {
-    return this.#observations
+    const all = this.#observations
+    return all.length < MEMORY ? all : [...all.slice(this.#next), ...all.slice(0, this.#next)]
   }
 
   observe(observation: Observation): void {

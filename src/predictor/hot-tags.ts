@@ -32,7 +32,8 @@ export class HotTags {
   /** Open addressing by hash into #tags, -1 is empty. */
   #index = new Int32Array(64).fill(-1)
   #mask = 63
-  #threshold = 0
+  /** A tag whose estimate is no higher is not worth a look. */
+  threshold = 0
 
   constructor(capacity: number, newSlot: () => number, clear: (slot: number) => void) {
     this.capacity = capacity
@@ -63,7 +64,7 @@ export class HotTags {
     // Conservative update: raise a counter no further than the estimate.
     if (sketch[a]! < estimate) sketch[a] = estimate
     if (sketch[b]! < estimate) sketch[b] = estimate
-    if (estimate <= this.#threshold || tag.length > LONGEST_TAG) return undefined
+    if (estimate <= this.threshold || tag.length > LONGEST_TAG) return undefined
     // A tag that the sketch has never met is covered from its first access.
     return this.#admit(tag, hash, estimate, estimate === load ? 0 : interval + 1)
   }
@@ -85,16 +86,16 @@ export class HotTags {
   decay(factor: number): void {
     for (let i = 0; i < SKETCH; i++) this.sketch[i]! *= factor
     for (const hot of this.#tags) hot.load *= factor
-    this.#threshold *= factor
+    this.threshold *= factor
   }
 
   /** Takes over checked tags, in their order. */
-  adopt(tags: readonly HotTag[], sketch: Float32Array): void {
+  adopt(tags: readonly HotTag[], sketch: Float32Array, threshold: number): void {
     this.sketch.set(sketch)
     this.#tags.length = 0
     for (const hot of tags) this.#tags.push({ ...hot })
     this.#reindex()
-    this.#lower()
+    this.threshold = threshold
   }
 
   #admit(tag: string, hash: number, load: number, since: number): HotTag | undefined {
@@ -105,7 +106,7 @@ export class HotTags {
       place = this.#coldest()
       const coldest = this.#tags[place]
       if (!coldest || load <= coldest.load * MARGIN) {
-        if (coldest) this.#threshold = coldest.load * MARGIN
+        if (coldest) this.threshold = coldest.load * MARGIN
         return undefined
       }
       slot = coldest.slot
@@ -128,7 +129,7 @@ export class HotTags {
   #lower(): void {
     const full = this.#tags.length >= this.capacity
     const at = full ? this.#coldest() : -1
-    this.#threshold = !full ? 0 : at < 0 ? Number.POSITIVE_INFINITY : this.#tags[at]!.load * MARGIN
+    this.threshold = !full ? 0 : at < 0 ? Number.POSITIVE_INFINITY : this.#tags[at]!.load * MARGIN
   }
 
   #reindex(): void {

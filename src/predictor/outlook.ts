@@ -13,8 +13,10 @@ const TRIAL_ITEMS = 768
 const CLEARLY_BETTER = 0.98
 /** Futures that are made up where the history is too short to have errors of its own. */
 const SYNTHETIC = 12
-/** Rows of the bank between two rests. */
+/** Items between two rests. */
 const BLOCK = 128
+/** Rows of a bank: many small ones are loaded one at a time. */
+const BANK_ROWS = 512
 
 /** What is expected of every item over the horizon, and what else may come. */
 export interface Outlook {
@@ -40,6 +42,8 @@ export interface Loads {
   readonly intervals: number
   /** Number of the interval of column 0. */
   readonly first: number
+  /** Load of each item over the whole history. */
+  readonly sums: Float64Array
 }
 
 /** Seasons of a day and a week in intervals, as far as they are whole numbers of intervals and the history shows two of them. */
@@ -58,35 +62,43 @@ export async function lookAhead(
   past: Loads,
   horizon: number,
   seasons: readonly number[],
-  pooled: ((bank: ForecastBank) => PooledProfiles) | undefined,
+  profilesOf: (period: number) => Promise<PooledProfiles>,
   pace: Pace,
 ): Promise<Outlook> {
   const { items, intervals } = past
-  const halfLife = bestHalfLife(past, horizon)
+  const chosen = sampleOf(past)
+  const halfLife = await bestHalfLife(past, chosen, horizon, pace)
   const fits = items > 0 && intervals >= fewestIntervals(horizon)
-  const seasonal = fits ? await trial(past, horizon, seasons, halfLife, pace) : 0
+  const seasonal = fits ? await trial(past, chosen, horizon, seasons, halfLife, pace) : 0
   await pace.rest()
   const mean = new Float32Array(items * horizon)
   const scale = new Float32Array(items * horizon)
   for (let item = 0; item < items; item++) {
     const level = levelAt(past, item, intervals, halfLife)
     for (let h = 0; h < horizon; h++) mean[item * horizon + h] = level
+    if (item % BLOCK === 0) await pace.rest()
   }
   if (seasonal === 0) return levelOutlook(past, horizon, mean, scale, halfLife, pace)
 
-  const bank = new ForecastBank({ segments: items, intervals, horizon, seasonality: seasons })
-  bank.load(past.loads, past.first)
-  await pace.rest()
-  const profiles = pooled?.(bank)
+  const banks: ForecastBank[] = []
+  const pooled = await profilesOf(seasons[seasons.length - 1] ?? 1)
   const expected = new Float64Array(horizon)
   const spread = new Float64Array(horizon)
-  for (let from = 0; from < items; from += BLOCK) {
-    const to = Math.min(items, from + BLOCK)
-    bank.refit(profiles, from, to)
-    for (let item = from; item < to; item++) {
-      bank.forecast(item, expected, spread)
+  for (let from = 0; from < items; from += BANK_ROWS) {
+    const rows = Math.min(BANK_ROWS, items - from)
+    const bank = new ForecastBank({ segments: rows, intervals, horizon, seasonality: seasons })
+    banks.push(bank)
+    bank.load(past.loads.subarray(from * intervals, (from + rows) * intervals), past.first)
+    await pace.rest()
+    const borrowed = { profiles: pooled.profiles, of: Array.from(pooled.of).slice(from, from + rows) }
+    for (let row = 0; row < rows; row += BLOCK) {
+      bank.refit(borrowed, row, Math.min(rows, row + BLOCK))
+      await pace.rest()
+    }
+    for (let row = 0; row < rows; row++) {
+      bank.forecast(row, expected, spread)
       for (let h = 0; h < horizon; h++) {
-        const at = item * horizon + h
+        const at = (from + row) * horizon + h
         mean[at] = seasonal * expected[h]! + (1 - seasonal) * mean[at]!
         scale[at] = spread[h]!
       }
@@ -97,9 +109,9 @@ export async function lookAhead(
     mean,
     scale,
     horizon,
-    futures: bank.origins,
+    futures: banks[0]!.origins,
     future: (f, item, out) => {
-      const errors = bank.errors(item)
+      const errors = banks[Math.floor(item / BANK_ROWS)]!.errors(item % BANK_ROWS)
       for (let h = 0; h < horizon; h++) {
         const at = item * horizon + h
         out[h] = Math.max(0, mean[at]! + scale[at]! * errors[f * horizon + h]!)
@@ -139,8 +151,12 @@ function levelOrigins(intervals: number, horizon: number): number[] {
   return origins
 }
 
-function bestHalfLife(past: Loads, horizon: number): number {
-  const chosen = sampleOf(past)
+async function bestHalfLife(
+  past: Loads,
+  chosen: readonly number[],
+  horizon: number,
+  pace: Pace,
+): Promise<number> {
   const origins = levelOrigins(past.intervals, horizon).slice(0, TRIAL_ORIGINS)
   let best = HALF_LIVES[2]!
   let least = Number.POSITIVE_INFINITY
@@ -153,6 +169,7 @@ function bestHalfLife(past: Loads, horizon: number): number {
       least = error
       best = halfLife
     }
+    await pace.rest()
   }
   return best
 }
@@ -160,6 +177,7 @@ function bestHalfLife(past: Loads, horizon: number): number {
 /** How far the seasonal forecast is to be trusted: a bank that has not seen the last horizons, against the level. */
 async function trial(
   past: Loads,
+  chosen: readonly number[],
   horizon: number,
   seasons: readonly number[],
   halfLife: number,
@@ -172,7 +190,6 @@ async function trial(
   while (origins > 1 && intervals - held() < fewestIntervals(horizon)) origins--
   const seen = intervals - held()
   if (seen < fewestIntervals(horizon)) return 0
-  const chosen = sampleOf(past)
   const rates = new Float32Array(chosen.length * seen)
   chosen.forEach((item, row) => {
     rates.set(past.loads.subarray(item * intervals, item * intervals + seen), row * seen)
@@ -277,13 +294,10 @@ function trialError(
   return items + groups
 }
 
-function sampleOf({ loads, items, intervals }: Loads): number[] {
+function sampleOf({ items, sums }: Loads): number[] {
   const order = Array.from({ length: items }, (_, item) => item)
   if (items <= TRIAL_ITEMS) return order
-  const total = new Float64Array(items)
-  for (let item = 0; item < items; item++)
-    for (let t = item * intervals; t < (item + 1) * intervals; t++) total[item]! += loads[t]!
-  order.sort((a, b) => total[b]! - total[a]! || a - b)
+  order.sort((a, b) => sums[b]! - sums[a]! || a - b)
   const half = TRIAL_ITEMS / 2
   const step = (items - half) / half
   return [

@@ -19,7 +19,7 @@ export function pack(numbers: Numbers): string {
   const at: number[] = []
   for (let k = 0; k < numbers.length && at.length * 3 <= numbers.length; k++) if (numbers[k] !== 0) at.push(k)
   if (at.length * 3 > numbers.length) return `${kind}:${numbers.length}:${base64(numbers)}`
-  const values = KINDS[kind].from(at, (k) => numbers[k]!)
+  const values: Numbers = new KINDS[kind](at.map((k) => numbers[k]!))
   return `${kind.toUpperCase()}:${numbers.length}:${base64(Int32Array.from(at))}:${base64(values)}`
 }
 
@@ -34,23 +34,25 @@ export function unpack<K extends Kind>(
   const length = Number(count)
   if (name?.toLowerCase() !== kind || !Number.isInteger(length) || length < 0 || length > longest)
     return undefined
-  const type = KINDS[kind]
+  const type: (typeof KINDS)[Kind] = KINDS[kind]
   const dense = name === kind
   const bytes = bytesOf(first)
   if (dense) {
     if (bytes.length !== length * type.BYTES_PER_ELEMENT) return undefined
-    return view(bytes, type) as InstanceType<(typeof KINDS)[K]>
+    return view(bytes, type as typeof Float32Array) as InstanceType<(typeof KINDS)[K]>
   }
   const values = bytesOf(second)
   if (bytes.length % 4 !== 0 || values.length !== (bytes.length / 4) * type.BYTES_PER_ELEMENT)
     return undefined
   const numbers = new type(length)
-  const value = view(values, type)
+  const value = view(values, type as typeof Float32Array)
   let inside = true
-  view(bytes, Int32Array).forEach((at, k) => {
+  const places = view(bytes, Int32Array)
+  for (let k = 0; k < places.length; k++) {
+    const at = places[k]!
     if (at < 0 || at >= length) inside = false
     else numbers[at] = value[k]!
-  })
+  }
   return inside ? (numbers as InstanceType<(typeof KINDS)[K]>) : undefined
 }
 
@@ -62,6 +64,6 @@ function bytesOf(text: string | undefined): Uint8Array {
   return Uint8Array.from(Buffer.from(text ?? '', 'base64'))
 }
 
-function view<T extends Numbers>(bytes: Uint8Array, type: { new (buffer: ArrayBufferLike): T }): T {
+function view(bytes: Uint8Array, type: new (buffer: ArrayBufferLike) => Numbers): Numbers {
   return new type(bytes.buffer)
 }

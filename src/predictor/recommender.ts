@@ -90,7 +90,6 @@ export class Recommender {
     const items = workload.segments.length
     const shardOf = Int32Array.from(workload.segments, (segment) => indexOf.get(settled.shardOf(segment))!)
     await pace.rest()
-    const past = { loads: workload.loads, items, intervals: workload.intervals, first: workload.first }
     const seasons = seasonsOf(intervalMs, workload.intervals)
     const ties = await readTies(
       recorder.transactions,
@@ -105,10 +104,10 @@ export class Recommender {
     const degreeOf = (item: number) => (ties.graph.total > 0 ? ties.graph.degree(item) / ties.graph.total : 0)
     await this.segmentation.refit(workload, seasons, degreeOf, this.seed, pace)
     const outlook = await lookAhead(
-      past,
+      { ...workload, items },
       request.horizon,
       seasons,
-      (bank) => this.segmentation.pooled(bank),
+      (period) => this.segmentation.profiles(workload, period, pace),
       pace,
     )
     this.seasonal = outlook.seasonal

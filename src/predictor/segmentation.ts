@@ -1,7 +1,7 @@
 import type { SegmentId } from '../placement/segment'
 import { cluster, labelOf, Standard } from './clusters'
 import { peakOfDay, Waves } from './features'
-import type { ForecastBank, PooledProfiles } from './forecast/bank'
+import type { PooledProfiles } from './forecast/bank'
 import type { Pace } from './pace'
 import type { Workload } from './workload'
 
@@ -65,13 +65,29 @@ export class Segmentation {
     this.#itemOf = new Map(workload.segments.map((segment, item) => [segment, item]))
   }
 
-  /** The profiles that segments with too few accesses for one of their own borrow. */
-  pooled(bank: ForecastBank): PooledProfiles {
-    const members: number[][] = this.#centroids.map(() => [])
-    this.#labels.forEach((label, item) => {
-      if (label >= 0) members[label]!.push(item)
+  /**
+   * The profiles that segments with too few accesses for one of their own borrow: per cluster, `period` factors with a mean of 1, by
+   * interval number modulo `period`.
+   */
+  async profiles({ loads, intervals, first }: Workload, period: number, pace: Pace): Promise<PooledProfiles> {
+    const sums = this.#centroids.map(() => new Float64Array(period))
+    const counts = new Float64Array(period)
+    for (let t = 0; t < intervals; t++) counts[(first + t) % period]!++
+    for (let item = 0; item < this.#labels.length; item++) {
+      const sum = sums[this.#labels[item]!]
+      if (sum === undefined) continue
+      for (let t = 0, phase = first % period; t < intervals; t++) {
+        sum[phase]! += loads[item * intervals + t]!
+        if (++phase === period) phase = 0
+      }
+      if (item % 256 === 0) await pace.rest()
+    }
+    const profiles = sums.map((sum) => {
+      const rates = sum.map((load, phase) => (counts[phase]! > 0 ? load / counts[phase]! : 0))
+      const mean = rates.reduce((total, rate) => total + rate, 0) / period
+      return mean > 0 ? rates.map((rate) => rate / mean) : rates.fill(1)
     })
-    return { profiles: members.map((items) => bank.profileOf(items)), of: this.#labels }
+    return { profiles, of: this.#labels }
   }
 
   labelOf(segment: SegmentId): number | undefined {
@@ -121,14 +137,9 @@ export class Segmentation {
   }
 }
 
-function heatOf({ loads, intervals, segments }: Workload): Heat[] {
-  const sums = segments.map((_, item) => {
-    let sum = 0
-    for (let t = item * intervals; t < (item + 1) * intervals; t++) sum += loads[t]!
-    return sum
-  })
+function heatOf({ sums, segments }: Workload): Heat[] {
   const all = sums.reduce((total, sum) => total + sum, 0)
-  const order = sums.map((_, item) => item).sort((a, b) => sums[b]! - sums[a]! || a - b)
+  const order = segments.map((_, item) => item).sort((a, b) => sums[b]! - sums[a]! || a - b)
   const heat = new Array<Heat>(segments.length).fill('cold')
   let above = 0
   for (const item of order) {

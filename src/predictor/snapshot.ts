@@ -29,6 +29,8 @@ interface SnapshotState {
   slotOf: string
   hot: { tag: string; hash: number; slot: number; since: number; load: number; pinned: boolean }[]
   sketch: string
+  /** null: no tag can get in, all places are pinned. */
+  threshold: number | null
   totals: { reads: string; writes: string; bytes: string; sized: string }
   registers: string
   transactions: TransactionsState
@@ -64,6 +66,7 @@ export function writeSnapshot(
     slotOf: pack(recorder.slotOf),
     hot: hot.tags.map((tag) => ({ ...tag })),
     sketch: pack(hot.sketch),
+    threshold: hot.threshold === Number.POSITIVE_INFINITY ? null : hot.threshold,
     totals: {
       reads: pack(totals.reads),
       writes: pack(totals.writes),
@@ -191,7 +194,11 @@ function fill(state: SnapshotState, recorder: Recorder, recommender: Recommender
   for (const [reason, times] of state.refused) recorder.refused.set(reason, times)
   series.adopt({ newest: saved.newest, oldest: saved.oldest, slots: saved.slots, rows })
   recorder.slotOf.set(slotOf)
-  recorder.hot.adopt(state.hot, sketch)
+  recorder.hot.adopt(
+    state.hot,
+    sketch,
+    state.threshold === null ? Number.POSITIVE_INFINITY : count(state.threshold, 0, 'threshold'),
+  )
   recorder.totals = totals
   recorder.cardinality.registers = numbers(state.registers, 'b', 'registers')
   recorder.transactions.adopt(state.transactions)

@@ -1,3 +1,5 @@
+import { murmur3 } from '../placement/hash'
+
 /** More distinct keys than this say nothing about any two of them. */
 export const LONGEST_TRANSACTION = 60
 
@@ -35,8 +37,8 @@ export interface TransactionsState {
  * those over two or more keys. A transaction is finished when so many younger ones have begun that the window is full;
  * an entry that comes even later starts a new one.
  *
- * The sample reaches `span` intervals back: above the rate at which all of them fit it takes every n-th and lets it
- * stand for n.
+ * The sample reaches `span` intervals back: above the rate at which all of them fit, it takes one in n, by a hash of the id, lets it
+ * stand for n, and does not even put the others together.
  */
 export class Transactions {
   readonly window: number
@@ -63,7 +65,7 @@ export class Transactions {
     return this.#open.size
   }
 
-  /** Multi-key transactions finished so far. */
+  /** Multi-key transactions finished so far, those estimated that were not looked at. */
   get finished(): number {
     return this.#finished
   }
@@ -71,6 +73,7 @@ export class Transactions {
   add(id: string, tagHash: number, keyHash: number, interval: number): void {
     let transaction = this.#last
     if (transaction === undefined || transaction.id !== id) {
+      if (this.#chance < 1 && murmur3(id) >= this.#chance * 2 ** 32) return
       transaction = this.#open.get(id)
       if (transaction === undefined) {
         transaction = { id, tags: [], keys: [], opened: interval }
@@ -131,11 +134,10 @@ export class Transactions {
     if (this.#last === transaction) this.#last = undefined
     const { tags, keys, opened } = transaction
     if (keys.length < 2) return
-    this.#finished++
-    this.#inInterval++
-    // Every n-th rather than a random one: systematic, and the same after a restart.
-    if (Math.floor(this.#finished * this.#chance) === Math.floor((this.#finished - 1) * this.#chance)) return
-    const sampled: Sampled = { tags, keys: keys.length, weight: 1 / this.#chance, interval: opened }
+    const weight = 1 / this.#chance
+    this.#finished += weight
+    this.#inInterval += weight
+    const sampled: Sampled = { tags, keys: keys.length, weight, interval: opened }
     if (this.#sample.length < this.capacity) this.#sample.push(sampled)
     else {
       this.#sample[this.#next] = sampled

@@ -11,7 +11,8 @@ import type { Pace } from './pace'
 import type { Recorder } from './recorder'
 
 /** Items that are read out between two rests. */
-const BLOCK = 64
+const BLOCK = 32
+const NO_LOADS = new Float32Array(0)
 /** A tag that is not carved out yet becomes an item if it carries this share of what a shard should. */
 const WORTH_CARVING = 0.02
 /** A segment with fewer accesses in the log is taken to be as hot as its access score says. */
@@ -39,7 +40,8 @@ export interface Workload {
   readonly keys: Float64Array
   readonly bytes: Float64Array
   readonly writeShare: Float64Array
-  readonly total: number
+  /** Load of each item over the whole history. */
+  readonly sums: Float64Array
 }
 
 /** `before`: the interval of now; the history are the complete intervals before it. `rates`: load an interval by access score. */
@@ -92,25 +94,29 @@ export async function readWorkload(
   }
 
   const loads = new Float32Array(n * intervals)
-  let total = 0
+  // Neighbouring slots one after the other: what one of them fetches from every row, the next ones find in the cache.
+  const order = Array.from(slots.keys()).sort((a, b) => slots[a]! - slots[b]!)
+  const columns = rows.map((row) => row ?? NO_LOADS)
   for (let from = 0; from < n; from += BLOCK) {
-    const to = Math.min(n, from + BLOCK)
-    for (let t = 0; t < intervals; t++) {
-      const row = rows[t]
-      if (row === undefined) continue
-      for (let item = from; item < to; item++) {
-        const load = slots[item]! < 0 ? 0 : (row[slots[item]!] ?? 0)
-        loads[item * intervals + t] = load
-        if (parent[item]! < 0) total += load
+    for (let k = from; k < Math.min(n, from + BLOCK); k++) {
+      const item = order[k]!
+      const slot = slots[item]!
+      if (slot < 0) continue
+      const at = item * intervals
+      for (let t = 0; t < intervals; t++) {
+        const row = columns[t]!
+        if (slot < row.length) loads[at + t] = row[slot]!
       }
     }
-    await pace.rest()
+    const rest = pace.rest()
+    if (rest) await rest
   }
   tags.forEach((tag, k) => {
     separate(loads, intervals, buckets.length + k, parent[buckets.length + k]!, tag.since - first)
   })
 
-  total += supplement(loads, intervals, segments, itemOf, rates, placement)
+  supplement(loads, intervals, segments, itemOf, rates, placement)
+  await pace.rest()
 
   const keys = new Float64Array(n)
   const bytes = new Float64Array(n)
@@ -131,10 +137,17 @@ export async function readWorkload(
     keys[bucket] = Math.max(0, keys[bucket]! - keys[item]!)
     bytes[bucket] = Math.max(0, bytes[bucket]! - bytes[item]!)
   }
-  return { segments, parent, standing, bucketOf, loads, intervals, first, keys, bytes, writeShare, total }
+  const sums = new Float64Array(n)
+  for (let item = 0; item < n; item++) {
+    let total = 0
+    for (let t = item * intervals; t < (item + 1) * intervals; t++) total += loads[t]!
+    sums[item] = total
+    if (item % 256 === 0) await pace.rest()
+  }
+  return { segments, parent, standing, bucketOf, loads, intervals, first, keys, bytes, writeShare, sums }
 }
 
-/** Raises segments that the log hardly knows to the rate that their access score stands for; returns what that added. */
+/** Raises segments that the log hardly knows to the rate that their access score stands for. */
 function supplement(
   loads: Float32Array,
   intervals: number,
@@ -142,9 +155,8 @@ function supplement(
   itemOf: ReadonlyMap<number, number>,
   rates: ReadonlyMap<SegmentId, number>,
   placement: Placement,
-): number {
-  let added = 0
-  if (rates.size === 0 || intervals === 0) return added
+): void {
+  if (rates.size === 0 || intervals === 0) return
   const tagItems = new Map(segments.map((segment, item) => [segment, item]))
   const due = new Map<number, number>()
   for (const [segment, rate] of rates) {
@@ -158,9 +170,7 @@ function supplement(
     const missing = rate - seen / intervals
     if (seen >= THIN || missing <= 0) continue
     for (let t = item * intervals; t < (item + 1) * intervals; t++) loads[t]! += missing
-    added += missing * intervals
   }
-  return added
 }
 
 /**
