@@ -23,20 +23,16 @@ export function isRollbackReason(reason: string): boolean {
 }
 
 /**
- * The newest resharding that still stands: rollbacks do not count, nor what they undid. So a rollback repeated walks
- * back one resharding at a time, like undo in an editor; going forward again is a rollback to the rollback's own id.
+ * The newest resharding that still stands: rollbacks do not count, nor what they undid. So a rollback repeated walks back
+ * one resharding at a time, like undo in an editor; a rollback to a rollback's own id is redo.
  */
 export function newestStanding(history: readonly HistoryEntry[]): string | undefined {
-  const standing: string[] = []
+  let standing: readonly string[] = []
+  const before = new Map<string, readonly string[]>()
   for (const { id, reason } of history) {
-    if (!isRollbackReason(reason)) {
-      standing.push(id)
-      continue
-    }
-    // What was there before the history begins was undone with everything that stood.
-    const from = standing.indexOf(reason.slice(PREFIX.length))
-    const toRollback = from < 0 && history.some((entry) => entry.id === reason.slice(PREFIX.length))
-    if (!toRollback) standing.length = Math.max(from, 0)
+    before.set(id, standing)
+    // A rollback brings back what stood before its target; nothing of what is no longer remembered.
+    standing = isRollbackReason(reason) ? (before.get(reason.slice(PREFIX.length)) ?? []) : [...standing, id]
   }
   return standing.at(-1)
 }
