@@ -122,6 +122,15 @@ describe('a view', () => {
     expect(at(view)).toBe('own a@7')
   })
 
+  it('takes nothing from a record of the bucket that is older than what it knows', () => {
+    const view = open()
+    view.apply(delta(2, ['#1', 'b', 6]))
+    const old = record('moved', 3, { peer: 'c', ticket: 2, carved: new Set([tag]) })
+    expect(view.learn(0, '#1', old)).toBe(false)
+    expect(view.carvedOf(1).size).toBe(0)
+    expect(view.proofFor('#1')).toBeUndefined()
+  })
+
   it('gives the same immutable placement until something changes', () => {
     const view = open()
     const before = view.placement
