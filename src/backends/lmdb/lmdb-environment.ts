@@ -2,6 +2,7 @@ import { mkdirSync, realpathSync } from 'node:fs'
 import { extname, resolve } from 'node:path'
 import { type Database, open, type RootDatabase } from 'lmdb'
 import { ErrorCode, ForeshardError, invalid } from '../../errors'
+import { faultOfLmdbFile } from './lmdb-file'
 
 /** Keys are bytes that this package lays out itself, values too. */
 export type Records = Database<Buffer, Buffer>
@@ -91,6 +92,12 @@ export class LmdbEnvironment {
 
   #start(): Shared {
     const { database, durability } = this.#options
+    const fault = database ? undefined : faultOfLmdbFile(this.#path)
+    if (fault)
+      throw new ForeshardError(
+        this.#failures.unreadable,
+        `what lies at the path is no LMDB file that can be read: ${fault}; give another path, or restore it from a backup`,
+      )
     const root =
       database ??
       open({

@@ -5,6 +5,11 @@ export class ChangeLog {
   #changes: LoggedChange[] = []
   readonly #last = new Map<string, LoggedChange>()
 
+  /** Changes that are held, superseded ones included. */
+  get length(): number {
+    return this.#changes.length
+  }
+
   add(seq: number, key: string, tag: string): void {
     const change = { seq, key, tag }
     this.#changes.push(change)

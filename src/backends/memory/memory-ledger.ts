@@ -68,6 +68,10 @@ export class MemoryLedger implements Ledger {
     return { keys: this.#totals.keys, bytes: this.#totals.bytes }
   }
 
+  get expiriesRemembered(): number {
+    return this.#totals.expiries.length
+  }
+
   open(): void {}
 
   close(): void {}
