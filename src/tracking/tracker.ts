@@ -35,7 +35,7 @@ export class Tracker {
   ): number {
     const unit = this.#decay.worth(now)
     const worth = write ? unit * this.writeWeight : unit
-    this.#keys.record(key, worth)
+    this.#keys.record(key, worth, bucketId)
     return this.#segments.record(bucketId, tag, write, bytes, worth) / unit
   }
 

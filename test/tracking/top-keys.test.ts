@@ -19,7 +19,9 @@ describe('the hottest keys', () => {
     const keys = new TopKeys(16, new Decay())
     for (let i = 0; i < 10_000; i++) keys.record(`key ${i}`, 1)
     expect(keys.size).toBe(16)
-    expect(keys.replaced).toBe(10_000 - 16)
+    expect(keys.replaced).toBeGreaterThan(16)
+    expect(keys.replaced).toBeLessThan(3_000)
+    expect(keys.memoryBytes).toBeLessThan(5_000)
   })
 
   it('hold the bounds of Space-Saving: every heavy key is there, no score is too low or too high by more', () => {
@@ -43,8 +45,6 @@ describe('the hottest keys', () => {
       expect(kept.accessScore - kept.overestimate).toBeLessThanOrEqual(score)
       expect(kept.overestimate).toBeLessThanOrEqual(total / capacity)
     }
-    const sum = keys.top(capacity, 0).reduce((all, { accessScore }) => all + accessScore, 0)
-    expect(sum).toBe(total)
   })
 
   it('let go of a key that was hot long ago', () => {
