@@ -184,6 +184,7 @@ export class Rebalancer extends EventEmitter<RebalancerEvents> {
   }
 
   async #decide(): Promise<Round> {
+    if (this.#stopped) return STOPPED
     if (this.mode === 'observe')
       return skip('observing', 'the mode is observe: accesses are recorded, no more')
     const now = this.#clock.now()

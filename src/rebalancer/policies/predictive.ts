@@ -40,6 +40,7 @@ export function predictivePolicy(options: PredictiveOptions): PlacementPolicy {
     clock,
   })
   let asksAt = Number.NEGATIVE_INFINITY
+  let firstAt: number | undefined
   return {
     name: 'predictive',
     observe: (entry) => {
@@ -49,7 +50,9 @@ export function predictivePolicy(options: PredictiveOptions): PlacementPolicy {
     decide: async ({ placement, horizonMs, budget, now }) => {
       clock.jump(now)
       if (now < asksAt) return undefined
-      asksAt = now + horizonMs / asksPerHorizon
+      // While the history is young, an interval more tells a lot.
+      firstAt ??= now
+      asksAt = now + Math.min(horizonMs / asksPerHorizon, (now - firstAt) / 4)
       const prediction = await predictor.predict({ placement, horizonMs, budget, now })
       const { shardAssignmentMap, merges, confidence } = prediction
       // Folding tags back needs no forecast to come true.
