@@ -1,5 +1,5 @@
 import type { FenceRecord, Proof } from '../placement/fence'
-import type { SegmentId, ShardId } from '../placement/segment'
+import { bucketSegment, type SegmentId, type ShardId } from '../placement/segment'
 import type { EraseRequest } from '../shard-store'
 import type { AssignmentEntry, RetainedEntry } from '../topology-store'
 import type { Gate } from './gate'
@@ -60,9 +60,13 @@ export async function purge(
   const { segment, shard, epoch } = entry
   const at = { segment, bucketId: bucketOf(segment) }
   // A shard that left the topology took its copy along.
-  if (topology.shards.some((it) => it.id === shard)) await erase(gate, shard, { ...at, step: 'purge', epoch })
+  if (topology.shards.some((it) => it.id === shard)) {
+    const refused = await erase(gate, shard, { ...at, step: 'purge', epoch })
+    if (refused?.state === 'importing' && !(await discardAbandoned(gate, { topology, bucketOf }, entry)))
+      return false
+  }
   const owner = topology.assigned(segment)
-  if (owner?.epoch === epoch) {
+  if (owner?.epoch === epoch && owner.shard !== shard) {
     const { ok, record } = await gate.ask(owner.shard, (store) => store.step(at, { step: 'untrace', epoch }))
     // A later owner's trace belongs to a later copy; an export may be the way back that builds on this one.
     if (!ok && record.state === 'owned' && record.epoch === epoch) return false
@@ -70,6 +74,40 @@ export async function purge(
   await gate.askTopology((store) => store.commit({ release: [{ segment, shard, epoch }] }))
   await gate.askTopology(() => topology.refresh())
   return true
+}
+
+/**
+ * An import that was given up while its shard was out of reach. The source aborts first, here too. False: not now, since
+ * someone may be importing the segment anew.
+ */
+async function discardAbandoned(
+  gate: Gate,
+  { topology, bucketOf }: PurgeContext,
+  { segment, shard }: RetainedEntry,
+): Promise<boolean> {
+  if (topology.plan) return false
+  const bucketId = bucketOf(segment)
+  // Of a tag that is no segment any more the bucket's owner could still be asked to carve it out.
+  const asked = topology.assigned(segment) ? segment : bucketSegment(bucketId)
+  const source = topology.assigned(asked)!
+  const ticket = await gate.askTopology((store) => store.drawTicket())
+  const command = { step: 'abort', epoch: source.epoch, ticket } as const
+  const { ok } = await gate.ask(source.shard, (store) => store.step({ segment: asked, bucketId }, command))
+  return ok && (await discard(gate, { bucketOf }, segment, shard, ticket))
+}
+
+/** Ends an import of which the source has been told that it is aborted, and deletes what it had copied. */
+export async function discard(
+  gate: Gate,
+  { bucketOf }: Pick<Work, 'bucketOf'>,
+  segment: SegmentId,
+  shard: ShardId,
+  ticket: number,
+): Promise<boolean> {
+  const at = { segment, bucketId: bucketOf(segment) }
+  const { ok, record } = await gate.ask(shard, (store) => store.step(at, { step: 'discard', ticket }))
+  if (ok) await erase(gate, shard, { ...at, step: 'purge', epoch: record.epoch })
+  return ok
 }
 
 /** Deletes in small steps what a sweep or a purge may delete. Answers the record where the shard refused to go on. */

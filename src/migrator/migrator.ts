@@ -286,7 +286,10 @@ export class Migrator {
       if (!standing) return undefined
       const left = await this.#finish(standing, tenure)
       const waitMs = Math.min(LONGEST_WAIT_MS, 2 * (this.#stuck?.waitMs ?? this.#pollMs))
-      this.#stuck = left.length > 0 ? { id: standing.id, until: clock.now() + waitMs, waitMs } : undefined
+      this.#stuck =
+        left.length > 0
+          ? { id: known.plan?.id ?? standing.id, until: clock.now() + waitMs, waitMs }
+          : undefined
       return this.#board?.report()
     })
   }

@@ -38,7 +38,7 @@ export async function move(work: Work, entry: MoveEntry): Promise<boolean> {
     const again = attempts < ATTEMPTS && (cause instanceof Refusal || cause instanceof Unsteady)
     // After a refusal nothing is undone: someone with a newer ticket is at it, or the fences have changed. Who still has
     // the lease then takes over from what stands.
-    if (begun && !(again && cause instanceof Refusal)) await undo(work, entry, true)
+    if (begun && !(again && cause instanceof Refusal)) await undo(work, entry)
     if (!again) {
       if ((await ownerOf(work, entry)).shard === to) return true
       throw cause

@@ -52,6 +52,8 @@ const LOOKS = 4
 export async function settle(work: Work, segment: SegmentId): Promise<Owner | undefined> {
   for (let look = 1; ; look++) {
     await work.gate.askTopology(() => work.topology.refresh())
+    // Whoever slept through his lease finds that others have ended the plan.
+    if (work.topology.plan?.id !== work.plan.id) throw new Stop('lease lost')
     const assigned = work.topology.assigned(segment)
     if (!assigned) return undefined
     // Nearly always the topology is right, and one question enough.

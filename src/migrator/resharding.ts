@@ -102,7 +102,7 @@ async function carryOutMove(work: Work, entry: MoveEntry): Promise<void> {
     return
   }
   // Not begun, or begun by a process that died, or left over from an earlier plan.
-  if (work.takenOver || to === '') await undo(work, entry, false)
+  if (work.takenOver || to === '') await undo(work, entry)
   const assigned = topology.assigned(segment)
   if (to !== '' && assigned?.shard !== to) cancellable.pass()
   if (to !== '' && from !== '' && from !== to) board.moved(segment)

@@ -62,8 +62,8 @@ export class Tenure {
   }
 
   /**
-   * Carries out the plan that stands, and ends it. The moves that it could not settle, which it answers, keep the plan in
-   * the topology as a cancelled one: what stands of them is undone later, unless it turns out to have committed.
+   * Carries out the plan that stands, and ends it. The moves that it could not settle, which it answers, stay in the
+   * topology as a plan that was cancelled.
    */
   async carryOut(plan: PlanEntry, board: ProgressBoard, takenOver: boolean): Promise<MoveEntry[]> {
     const { topology, known, cancels } = this.#office
@@ -105,14 +105,13 @@ export class Tenure {
   }
 
   async #end(plan: PlanEntry, left: readonly MoveEntry[]): Promise<void> {
-    const end: TopologyChange = left.length > 0 ? { plan: { ...plan, cancelled: true } } : this.#ending(plan)
+    const change: TopologyChange = {
+      plan: left.length > 0 ? remainder(plan, left) : null,
+      ...this.#historyOf(plan),
+    }
     const expect = { term: this.#grip.term, plan: plan.id }
-    await this.#gate.askTopology((topology) => topology.commit({ ...end, expect }))
+    await this.#gate.askTopology((topology) => topology.commit({ ...change, expect }))
     if ((await this.standing())?.id === plan.id && left.length === 0) throw new Stop('lease lost')
-  }
-
-  #ending(plan: PlanEntry): TopologyChange {
-    return { plan: null, ...this.#historyOf(plan) }
   }
 
   #historyOf(plan: PlanEntry): Pick<TopologyChange, 'history'> {
@@ -156,6 +155,13 @@ export class Tenure {
     }
   }
 }
+
+/** What could not be settled of a plan that has ended otherwise: to be undone, unless it turns out to have committed. */
+function remainder(plan: PlanEntry, left: readonly MoveEntry[]): PlanEntry {
+  const id = plan.id.endsWith(REMAINDER) ? plan.id : plan.id + REMAINDER
+  return { ...plan, id, moves: left, merges: [], cancelled: true }
+}
+const REMAINDER = '.remainder'
 
 export function cancelled(): ForeshardError {
   return new ForeshardError(ErrorCode.CANCELLED, 'the resharding was cancelled')

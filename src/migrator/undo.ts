@@ -1,25 +1,24 @@
 import { ErrorCode, isForeshardError } from '../errors'
-import type { FenceRecord } from '../placement/fence'
-import type { SegmentId, ShardId } from '../placement/segment'
+import { bucketSegment, type SegmentId, type ShardId } from '../placement/segment'
 import type { MoveEntry } from '../topology-store'
-import { erase } from './completion'
-import type { Attempt } from './copy'
+import { discard } from './completion'
 import { Refusal, Stop, Unsettled } from './interruption'
-import { fenceOf, settle } from './owner'
+import { type Owner, settle } from './owner'
 import { segmentAt, type Work } from './work'
 
 /** Tickets drawn for one undoing, should others draw newer ones. */
 const ATTEMPTS = 5
 
 /**
- * Undoes what stands of a move, whoever began it; a handoff that has committed is finished instead. `begun`: this
- * process began it, so that a request of its own may still be on the way, and both shards must hear of a newer ticket even
- * if they show no trace of it. Where it cannot be found out what stands, it is Unsettled.
+ * Undoes what stands of a move, whoever began it; a handoff that has committed is finished instead. Both shards hear of a
+ * newer ticket even if they show no trace of the move: a request of someone who died may still be on its way, and would
+ * leave an export, an import or a carved tag of which nobody knows. Where it cannot be found out what stands, it is
+ * Unsettled.
  */
-export async function undo(work: Work, entry: MoveEntry, begun: boolean): Promise<void> {
+export async function undo(work: Work, entry: MoveEntry): Promise<void> {
   for (let attempts = 1; ; attempts++) {
     try {
-      if (await undoOnce(work, entry, begun)) return
+      if (await undoOnce(work, entry)) return
     } catch (error) {
       if (error instanceof Stop || isForeshardError(error, ErrorCode.FENCE_CONFLICT)) throw error
       if (!(error instanceof Refusal) || attempts === ATTEMPTS) throw new Unsettled(entry.segment, error)
@@ -28,50 +27,55 @@ export async function undo(work: Work, entry: MoveEntry, begun: boolean): Promis
   }
 }
 
-async function undoOnce(work: Work, { segment, to }: MoveEntry, begun: boolean): Promise<boolean> {
+async function undoOnce(work: Work, { segment, to }: MoveEntry): Promise<boolean> {
   const owner = await settle(work, segment)
-  if (!owner || owner.shard === to) return true
-  const { shard: from, record } = owner
-  const peer = record.export === 0 ? to : record.peer
-  if (!begun && record.export === 0 && (await stateAt(work, peer, segment)) !== 'importing') return true
-  const ticket = await work.gate.askTopology((topology) => topology.drawTicket())
-  return abort(work, { segment, from, to: peer, epoch: record.epoch, ticket })
+  if (owner) return owner.shard === to || undoFrom(work, segment, owner, segment, to)
+  // A tag that is no segment: its bucket's owner is the one who could still be asked to carve it out.
+  const home = bucketSegment(work.bucketOf(segment))
+  const host = await settle(work, home)
+  return !host || undoFrom(work, home, host, segment, to)
 }
 
-/** The source first: a source that does not know of the abort could still give the segment away. False: it has. */
-async function abort(work: Work, { segment, from, to, epoch, ticket }: Attempt): Promise<boolean> {
+/**
+ * The source first: a source that does not know of the abort could still give the segment away. False: it has.
+ * `asked` is what the source owns; `segment` is what the target may have begun to import.
+ */
+async function undoFrom(
+  work: Work,
+  asked: SegmentId,
+  { shard: from, record }: Owner,
+  segment: SegmentId,
+  to: ShardId,
+): Promise<boolean> {
   const { gate } = work
-  const at = segmentAt(work, segment)
+  const ticket = await gate.askTopology((topology) => topology.drawTicket())
+  const command = { step: 'abort', epoch: record.epoch, ticket } as const
   const aborted = await gate.step('abort', segment, () =>
-    gate.ask(from, (store) => store.step(at, { step: 'abort', epoch, ticket })),
+    gate.ask(from, (store) => store.step(segmentAt(work, asked), command)),
   )
   if (!aborted.ok) {
-    if (aborted.record.state === 'moved' && aborted.record.epoch === epoch + 1) return false
+    if (aborted.record.state === 'moved' && aborted.record.epoch === record.epoch + 1) return false
     throw new Refusal('abort', segment, from, aborted.record)
   }
-  if (to === '') return true
-  try {
-    const discarded = await gate.step('discard', segment, () =>
-      gate.ask(to, (store) => store.step(at, { step: 'discard', ticket })),
-    )
-    if (discarded.ok) await erase(gate, to, { ...at, step: 'purge', epoch: discarded.record.epoch })
-  } catch (error) {
-    // A target out of reach keeps what was copied. It is never served, and the next import sweeps it.
-    if (error instanceof Stop) throw error
-  }
+  const targets = new Set([to])
+  if (asked === segment && record.export !== 0) targets.add(record.peer)
+  for (const target of targets)
+    if (target !== '' && target !== from) await clear(work, segment, target, ticket)
   return true
 }
 
-async function stateAt(
-  work: Work,
-  shard: ShardId,
-  segment: SegmentId,
-): Promise<FenceRecord['state'] | undefined> {
-  if (shard === '') return undefined
+/**
+ * What was copied is never served. A target out of reach keeps it for the time being, and the topology remembers that it
+ * is to be purged.
+ */
+async function clear(work: Work, segment: SegmentId, shard: ShardId, ticket: number): Promise<void> {
+  const { gate, clock } = work
   try {
-    return (await fenceOf(work, shard, segment)).state
+    await gate.step('discard', segment, () => discard(gate, work, segment, shard, ticket))
   } catch (error) {
     if (error instanceof Stop) throw error
-    return undefined
+    const epoch = (work.topology.assigned(segment)?.epoch ?? 0) + 1
+    const retain = [{ segment, shard, epoch, until: clock.now() }]
+    await gate.askTopology((topology) => topology.commit({ retain }))
   }
 }

@@ -36,7 +36,12 @@ describe('a plan that is cancelled', () => {
   for (const step of among(BEFORE))
     it(`at ${step} leaves everything where it was`, async () => {
       const { world, segment, later, report, history } = await cancelledAt(step)
-      expect(report).toMatchObject({ outcome: 'cancelled', moved: [], failed: [], cancelled: [segment, later] })
+      expect(report).toMatchObject({
+        outcome: 'cancelled',
+        moved: [],
+        failed: [],
+        cancelled: [segment, later],
+      })
       expect(await world.assigned(segment)).toBe('a')
       expect(history).toEqual([])
       // Nothing of the copy is left behind.

@@ -23,7 +23,8 @@ async function life(world: World, die: string, nth: number) {
     failpoint: async (step, segment) => {
       if (step === die && ++reached === nth) throw new Crash(step)
       // A write just before each of the first cutovers: only a hold gets past that.
-      if (step === 'cutover:before' && ++disturbed <= 4) await world.set(keys[disturbed]!, `disturbance ${disturbed}`)
+      if (step === 'cutover:before' && ++disturbed <= 4)
+        await world.set(keys[disturbed]!, `disturbance ${disturbed}`)
       if (step === 'copy:after' && segment === other) cancel()
     },
   })

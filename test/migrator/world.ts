@@ -182,7 +182,8 @@ export class World {
       }
       proof = proofOf(record)
       if (proof) belief = { shard: proof.shard, segment: governs, epoch: proof.epoch }
-      else if (record.state === 'owned') belief = { shard: belief.shard, segment: governs, epoch: record.epoch }
+      else if (record.state === 'owned')
+        belief = { shard: belief.shard, segment: governs, epoch: record.epoch }
       else {
         await this.clock.sleep(5)
         const [owner] = await this.ownersOf(tag)
