@@ -25,44 +25,60 @@ export interface Judgement {
 
 /**
  * The probability that an alternative lowers J: a block bootstrap (Künsch 1989) over the futures of an outlook. Every draw puts a
- * horizon together from blocks of past forecast errors, the same for all segments.
+ * horizon together from blocks of past forecast errors, the same for all segments and for all alternatives.
  */
-export function judge(
-  alternatives: readonly Alternative[],
-  futures: number,
-  horizon: number,
-  objective: Objective,
-  random: Random,
-): Judgement[] {
-  const blocks = Math.min(BLOCKS, horizon)
-  const picks = Array.from({ length: DRAWS }, () => {
-    const future = Int32Array.from({ length: blocks }, () => Math.floor(random() * futures))
-    return { future, noise: normal(random) }
-  })
-  return alternatives.map((alternative) => {
+export class Bootstrap {
+  readonly #futures: number
+  readonly #horizon: number
+  readonly #objective: Objective
+  readonly #blocks: number
+  /** draw · blocks + block -> future; and per draw, a deviate for what does not depend on the interval. */
+  readonly #picks: Int32Array
+  readonly #noise: Float64Array
+  readonly #gains: Float64Array
+  readonly #counts: Float64Array
+
+  constructor(futures: number, horizon: number, objective: Objective, random: Random) {
+    this.#futures = futures
+    this.#horizon = horizon
+    this.#objective = objective
+    this.#blocks = Math.min(BLOCKS, horizon)
+    this.#picks = Int32Array.from({ length: DRAWS * this.#blocks }, () => Math.floor(random() * futures))
+    this.#noise = Float64Array.from({ length: DRAWS }, () => normal(random))
+    this.#gains = new Float64Array(futures * this.#blocks)
+    this.#counts = new Float64Array(futures * this.#blocks)
+  }
+
+  judge(alternative: Alternative): Judgement {
+    const blocks = this.#blocks
+    const horizon = this.#horizon
     // Sums by future and block once; a draw then adds up `blocks` numbers.
-    const gains = new Float64Array(futures * blocks)
-    const counts = new Float64Array(futures * blocks)
-    for (let f = 0; f < futures; f++)
+    const gains = this.#gains.fill(0)
+    const counts = this.#counts.fill(0)
+    for (let f = 0; f < this.#futures; f++)
       for (let t = 0; t < horizon; t++) {
         const without = alternative.without[f * horizon + t]!
         if (without === 0) continue
-        const block = Math.floor((t * blocks) / horizon)
-        gains[f * blocks + block]! += without - alternative.with[f * horizon + t]!
-        counts[f * blocks + block]!++
+        const at = f * blocks + Math.floor((t * blocks) / horizon)
+        gains[at]! += without - alternative.with[f * horizon + t]!
+        counts[at]!++
       }
     let wins = 0
     let sum = 0
     let squares = 0
-    for (const { future, noise } of picks) {
+    for (let draw = 0; draw < DRAWS; draw++) {
       let gain = 0
       let intervals = 0
       for (let block = 0; block < blocks; block++) {
-        gain += gains[future[block]! * blocks + block]!
-        intervals += counts[future[block]! * blocks + block]!
+        const at = this.#picks[draw * blocks + block]! * blocks + block
+        gain += gains[at]!
+        intervals += counts[at]!
       }
       const imbalance = intervals > 0 ? gain / intervals : 0
-      const total = objective.imbalance * imbalance + alternative.fixedGain + noise * alternative.deviation
+      const total =
+        this.#objective.imbalance * imbalance +
+        alternative.fixedGain +
+        this.#noise[draw]! * alternative.deviation
       if (total > 0) wins++
       sum += total
       squares += total * total
@@ -73,7 +89,7 @@ export function judge(
       gain: mean,
       deviation: Math.sqrt(Math.max(0, squares / DRAWS - mean * mean)),
     }
-  })
+  }
 }
 
 /** A standard normal deviate (Box and Muller 1958). */

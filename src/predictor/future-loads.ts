@@ -1,6 +1,5 @@
 import type { Random } from '../clock'
-import { type Alternative, type Judgement, judge } from './confidence'
-import { peakOf } from './objective'
+import { Bootstrap, type Judgement } from './confidence'
 import type { Outlook } from './outlook'
 import type { Pace } from './pace'
 import type { Objective } from './prediction'
@@ -115,59 +114,83 @@ export class FutureLoads {
     return { before: mean(before), after: mean(after) }
   }
 
-  judge(moves: readonly Proposal[], objective: Objective, random: Random): PlanJudgement {
+  async judge(
+    moves: readonly Proposal[],
+    objective: Objective,
+    random: Random,
+    pace: Pace,
+  ): Promise<PlanJudgement> {
     const before = this.#peaks(this.#loads)
     const loads = this.#moved(this.#loads.slice(), moves, 1)
     const after = this.#peaks(loads)
-    const alternatives: Alternative[] = [
-      {
-        without: before,
-        with: after,
-        fixedGain: moves.reduce((sum, move) => sum + move.fixedGain, 0),
-        deviation: Math.sqrt(moves.reduce((sum, move) => sum + move.deviation ** 2, 0)),
-      },
-    ]
-    const base = this.#loads.slice()
+    const sampler = new Bootstrap(this.futures, this.horizon, objective, random)
+    const whole = sampler.judge({
+      without: before,
+      with: after,
+      fixedGain: moves.reduce((sum, move) => sum + move.fixedGain, 0),
+      deviation: Math.sqrt(moves.reduce((sum, move) => sum + move.deviation ** 2, 0)),
+    })
+    const alone: Judgement[] = []
+    const last: Judgement[] = []
     for (const move of moves) {
-      const { fixedGain, deviation } = move
-      this.#moved(base, [move], 1)
-      alternatives.push({ without: before, with: this.#peaks(base), fixedGain, deviation })
-      this.#moved(base, [move], -1)
-      this.#moved(loads, [move], -1)
-      alternatives.push({ without: this.#peaks(loads), with: after, fixedGain, deviation })
-      this.#moved(loads, [move], 1)
+      const { fixedGain, deviation, from, to } = move
+      const vector = this.#vectorOf(move)
+      const single = this.#shifted(this.#loads, vector, from, to)
+      alone.push(sampler.judge({ without: before, with: single, fixedGain, deviation }))
+      const rest = this.#shifted(loads, vector, to, from)
+      last.push(sampler.judge({ without: rest, with: after, fixedGain, deviation }))
+      const pause = pace.rest()
+      if (pause) await pause
     }
-    const [whole, ...each] = judge(alternatives, this.futures, this.horizon, objective, random)
-    return {
-      whole: whole!,
-      alone: each.filter((_, k) => k % 2 === 0),
-      last: each.filter((_, k) => k % 2 === 1),
-    }
+    return { whole, alone, last }
+  }
+
+  /** Loads of all items of a move, by future and step. */
+  #vectorOf({ items }: Proposal): Float64Array {
+    const vector = new Float64Array(this.futures * this.horizon)
+    for (const item of items)
+      for (let f = 0; f < this.futures; f++) {
+        this.#outlook.future(f, item, this.#vector)
+        for (let h = 0; h < this.horizon; h++) vector[f * this.horizon + h]! += this.#vector[h]!
+      }
+    return vector
   }
 
   #moved(loads: Float64Array, moves: readonly Proposal[], sign: 1 | -1): Float64Array {
     const n = this.#weights.length
-    for (const { items, from, to } of moves) {
-      if (from === to) continue
-      for (const item of items)
-        for (let f = 0; f < this.futures; f++) {
-          this.#outlook.future(f, item, this.#vector)
-          for (let h = 0; h < this.horizon; h++) {
-            const at = (f * this.horizon + h) * n
-            const load = sign * this.#vector[h]!
-            loads[at + from]! -= load
-            loads[at + to]! += load
-          }
-        }
+    for (const move of moves) {
+      if (move.from === move.to) continue
+      this.#vectorOf(move).forEach((load, k) => {
+        loads[k * n + move.from]! -= sign * load
+        loads[k * n + move.to]! += sign * load
+      })
     }
     return loads
   }
 
   #peaks(loads: Float64Array): Float64Array {
-    const n = this.#weights.length
+    return this.#shifted(loads, undefined, 0, 0)
+  }
+
+  /** By future and step, max over mean of the loads, after `vector` has gone from one shard to another. */
+  #shifted(loads: Float64Array, vector: Float64Array | undefined, from: number, to: number): Float64Array {
+    const weights = this.#weights
+    const n = weights.length
     const peaks = new Float64Array(this.futures * this.horizon)
-    for (let k = 0; k < peaks.length; k++)
-      peaks[k] = peakOf(loads.subarray(k * n, (k + 1) * n), this.#weights)
+    let capacity = 0
+    for (let s = 0; s < n; s++) capacity += weights[s]!
+    for (let k = 0; k < peaks.length; k++) {
+      const shift = vector === undefined || from === to ? 0 : vector[k]!
+      let total = 0
+      let max = 0
+      for (let s = 0; s < n; s++) {
+        const own = loads[k * n + s]!
+        total += own
+        const relative = (s === from ? own - shift : s === to ? own + shift : own) / weights[s]!
+        if (relative > max) max = relative
+      }
+      peaks[k] = total > 0 ? (max * capacity) / total : 0
+    }
     return peaks
   }
 }

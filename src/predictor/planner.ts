@@ -3,16 +3,23 @@ import { LoadTable } from './load-table'
 import type { Pace } from './pace'
 import type { Objective } from './prediction'
 
-/** Items that are looked at closely in each step, by relief of their shard and by ties to another. */
-const CLOSE_LOOKS = 40
+/** Items that are looked at closely in each step: so many of each size, and by ties to another shard. */
+const CLOSE_LOOKS = 32
+/** Loads that count as nothing in the ranking, in shares of a fair share: the smaller, the more small items are looked at. */
+const SIZE_CLASSES = [0.1, 0.01, 0.0002]
+/** Shards that candidates are priced against. */
+const CHEAPEST = 8
 /** Shards that are tried for each of them: the cheapest, and the one it is most tied to. */
 const TARGETS = 5
 /** Items in a clump at most (Clay, Serafini et al. 2016). */
 const CLUMP = 6
-/** A move must gain so much in J, or it is not worth its risk. */
-const LEAST_GAIN = 2e-4
+/** A move must gain so much in J, and so many times its own price on top, or it is not worth its risk. */
+const LEAST_GAIN = 2e-5
+const MARGIN = 0.5
+/** Moves of one step are made together as long as each keeps this share of its score. */
+const STILL_GOOD = 0.8
 /** Small moves are preferred to large ones of the same gain, but not without limit: share of a fair share. */
-const SIZE_FLOOR = 0.2
+const SIZE_FLOOR = 0.1
 const REFINEMENTS = 400
 
 export interface PlannerInput {
@@ -69,6 +76,7 @@ export class Planner {
   readonly #children = new Map<number, number[]>()
   readonly #prices: Float64Array[]
   readonly #vector: Float64Array
+  #pool: number[] = []
   #moves = 0
   #moved = 0
   #bytes = 0
@@ -157,31 +165,57 @@ export class Planner {
     }
   }
 
-  /** Makes the best move there is; false if none is worth it. */
+  /** Makes the best moves there are; false if none is worth it. */
   #step(): boolean {
     this.#priceShards()
-    const { tolerance, objective, graph } = this.#in
-    const uneven = this.table.peak() > 1 + tolerance
-    let best: { items: number[]; to: number; score: number } | undefined
-    const consider = (items: number[], to: number) => {
-      if (!this.#affords(items, to)) return
-      const gain = this.#gain(items, to)
-      if (gain <= LEAST_GAIN) return
-      let size = SIZE_FLOOR / this.#in.weights.length
-      for (const item of items) size += this.shareOf(item)
-      const score = gain / size
-      if (best === undefined || score > best.score) best = { items, to, score }
-    }
-    for (const item of this.#candidates(uneven)) {
+    const fresh = this.#pool.length === 0
+    if (fresh) this.#pool = this.#candidates(this.table.peak() > 1 + this.#in.tolerance)
+    const made = this.#best(this.#pool)
+    // To look through all items costs far more than to look once more at those that were promising.
+    this.#pool = made > 0 ? this.#pool : []
+    return made > 0 || !fresh
+  }
+
+  /** Makes the best moves among these items; how many. */
+  #best(pool: readonly number[]): number {
+    const { objective, graph } = this.#in
+    const found: { items: number[]; to: number; score: number }[] = []
+    for (const item of pool) {
+      let best: { items: number[]; to: number; score: number } | undefined
+      const consider = (items: number[], to: number) => {
+        const score = this.#score(items, to)
+        if (score > 0 && (best === undefined || score > best.score)) best = { items, to, score }
+      }
       const targets = this.#targets(item, this.#gather([item]))
       for (const to of targets) consider([item], to)
-      if (graph.empty || objective.crossing === 0) continue
-      const clump = this.#clump(item)
-      if (clump.length > 1) for (const to of targets.slice(0, 3)) consider(clump, to)
+      if (!graph.empty && objective.crossing > 0) {
+        const clump = this.#clump(item)
+        if (clump.length > 1) for (const to of targets.slice(0, 3)) consider(clump, to)
+      }
+      if (best !== undefined) found.push(best)
     }
-    if (best === undefined) return false
-    this.#carryOut(best.items, best.to)
-    return true
+    found.sort((a, b) => b.score - a.score)
+    // The table changes with every move: the others are made only as far as they are still about as good.
+    let made = 0
+    for (const { items, to, score } of found) {
+      const from = this.assignment[items[0]!]!
+      if (items.some((item) => this.assignment[item] !== from || this.#in.fixed[item] === 1) || to === from)
+        continue
+      if (made > 0 && this.#score(items, to) < STILL_GOOD * score) continue
+      this.#carryOut(items, to)
+      made++
+    }
+    return made
+  }
+
+  /** (J removed) / (load moved), 0 for what is not worth it or not affordable. */
+  #score(items: readonly number[], to: number): number {
+    if (!this.#affords(items, to)) return 0
+    const gain = this.#gain(items, to)
+    let share = 0
+    for (const item of items) share += this.shareOf(item)
+    if (gain <= LEAST_GAIN + MARGIN * this.#in.objective.churn * share) return 0
+    return gain / (share + SIZE_FLOOR / this.#in.weights.length)
   }
 
   #priceShards(): void {
@@ -199,7 +233,6 @@ export class Planner {
       const was = this.assignment[item] === shardOf[item] ? 0 : 1
       const is = to === shardOf[item] ? 0 : 1
       if (was !== is) gain -= objective.churn * (is - was) * this.shareOf(item)
-      if (was !== is) gain -= (is - was) * LEAST_GAIN
     }
     if (!graph.empty && graph.total > 0) {
       const all = items.flatMap((item) => this.companions(item))
@@ -221,22 +254,38 @@ export class Planner {
     return vector
   }
 
-  /** The items most worth a close look. */
+  /**
+   * The items most worth a close look: by what a unit of their load would save on the cheapest of a few shards, among large and small ones
+   * alike; and by their ties to another shard.
+   */
   #candidates(uneven: boolean): number[] {
     const { items, horizon, loads, fixed, graph, weights, objective, recurrence } = this.#in
-    const floor = SIZE_FLOOR / weights.length
-    const relief = new Best(CLOSE_LOOKS)
+    const classes = SIZE_CLASSES.map((floor) => ({
+      floor: floor / weights.length,
+      best: new Best(CLOSE_LOOKS),
+    }))
     const tied = new Best(CLOSE_LOOKS)
     const ties = !graph.empty && objective.crossing > 0 && graph.total > 0
+    const cheap = this.#cheapest()
+    const width = cheap.length
+    const costs = new Float64Array(width)
     for (let item = 0; item < items; item++) {
       if (fixed[item]) continue
       const from = this.assignment[item]!
       const share = this.#share[item]!
       if (uneven && share > 0) {
         const price = this.#prices[from]!
+        costs.fill(0)
         let saved = 0
-        for (let t = 0; t < horizon; t++) saved += loads[item * horizon + t]! * price[t]!
-        relief.offer(item, (objective.imbalance * saved) / (share + floor))
+        for (let t = 0; t < horizon; t++) {
+          const load = loads[item * horizon + t]!
+          saved += load * price[t]!
+          for (let k = 0; k < width; k++) costs[k]! += load * cheap[k]![t]!
+        }
+        let least = Number.POSITIVE_INFINITY
+        for (let k = 0; k < width; k++) if (costs[k]! < least) least = costs[k]!
+        const net = objective.imbalance * (saved - least) - objective.churn * share
+        if (net > 0) for (const { floor, best } of classes) best.offer(item, net / (share + floor))
       }
       if (ties) {
         const to = graph.strongest(item)
@@ -244,10 +293,28 @@ export class Planner {
         const gain =
           (objective.crossing * recurrence * (graph.affinity(item, to) - graph.affinity(item, from))) /
           graph.total
-        if (gain > 0.5 * objective.churn * share) tied.offer(item, gain / (share + floor))
+        if (gain > 0.5 * objective.churn * share)
+          tied.offer(item, gain / (share + SIZE_FLOOR / weights.length))
       }
     }
-    return [...new Set([...relief.items(), ...tied.items()])]
+    return [...new Set([...classes.flatMap(({ best }) => best.items()), ...tied.items()])]
+  }
+
+  /** Prices of the few open shards on which load costs least: overall, and in single steps. */
+  #cheapest(): Float64Array[] {
+    const { open, horizon } = this.#in
+    const prices = this.#prices.filter((_, shard) => open[shard])
+    if (prices.length <= CHEAPEST) return prices
+    const sums = prices.map((price) => price.reduce((sum, each) => sum + each, 0))
+    const order = prices.map((_, k) => k).sort((a, b) => sums[a]! - sums[b]! || a - b)
+    const chosen = new Set(order.slice(0, CHEAPEST >> 1))
+    for (
+      let t = 0;
+      t < horizon && chosen.size < CHEAPEST;
+      t += Math.max(1, Math.floor((2 * horizon) / CHEAPEST))
+    )
+      chosen.add(order.reduce((a, b) => (prices[b]![t]! < prices[a]![t]! ? b : a)))
+    return [...chosen].map((k) => prices[k]!)
   }
 
   /** Shards that an item may go to, the cheapest for its hours first; then the one that it is most tied to, and its own. */

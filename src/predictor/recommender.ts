@@ -19,7 +19,7 @@ import { readTies } from './ties'
 import { readWorkload, type Workload } from './workload'
 
 /** Moves that are more likely than not to do harm are dropped, and the rest judged again, so many times at most. */
-const ROUNDS = 3
+const ROUNDS = 2
 const LEAST_PROBABILITY = 0.5
 /** Segments listed as hot. */
 const HOT_SEGMENTS = 20
@@ -140,7 +140,17 @@ export class Recommender {
     const crossingBefore = ties.graph.crossing()
     const planner = new Planner(input)
     await planner.plan(pace)
-    const plan = this.#judged(planner, future, ties.graph, ties.recurrence, shardOf, request, random, shards)
+    const plan = await this.#judged(
+      planner,
+      future,
+      ties.graph,
+      ties.recurrence,
+      shardOf,
+      request,
+      random,
+      shards,
+      pace,
+    )
     await pace.rest()
     return this.#prediction({
       placement: settled,
@@ -173,7 +183,7 @@ export class Recommender {
   }
 
   /** The plan's moves with what they are worth, those that would rather harm taken out. */
-  #judged(
+  async #judged(
     planner: Planner,
     future: FutureLoads,
     graph: CoAccessGraph,
@@ -182,7 +192,8 @@ export class Recommender {
     request: CheckedRequest,
     random: Random,
     shards: readonly string[],
-  ): Plan {
+    pace: Pace,
+  ): Promise<Plan> {
     const { objective } = this.#settings
     let moves = planner.moves().map(({ item, from, to }): PlanMove => {
       const items = planner.companions(item)
@@ -201,20 +212,17 @@ export class Recommender {
         deviation: objective.crossing * Math.sqrt(Math.abs(uncrossed) / Math.max(50, graph.total)),
       }
     })
-    let judgement: PlanJudgement | undefined
-    for (let round = 0; round < ROUNDS && moves.length > 0; round++) {
-      judgement = future.judge(moves, objective, random)
-      const { last } = judgement
+    for (let round = 0; ; round++) {
+      if (moves.length === 0) return { moves, judgement: undefined }
+      const judgement = await future.judge(moves, objective, random, pace)
       const kept = moves.filter(
         (move, k) =>
           request.draining.has(shards[shardOf[move.item]!]!) ||
-          (last[k]!.gain > 0 && last[k]!.probability >= LEAST_PROBABILITY),
+          (judgement.last[k]!.gain > 0 && judgement.last[k]!.probability >= LEAST_PROBABILITY),
       )
-      if (kept.length === moves.length) return { moves, judgement }
+      if (kept.length === moves.length || round === ROUNDS) return { moves, judgement }
       moves = kept
-      if (kept.length > 0) judgement = future.judge(kept, objective, random)
     }
-    return { moves, judgement: moves.length > 0 ? judgement : undefined }
   }
 
   #prediction(made: Made): ShardAssignmentPrediction {
