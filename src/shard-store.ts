@@ -134,6 +134,8 @@ export interface Entry {
   readonly expiresAt: number
   /** Left out where digests were asked for. */
   readonly value?: Uint8Array
+  /** What the value is, where it is not the bytes of a client: a form that only stores of one kind read. */
+  readonly format?: string
   /** 32 bits over key, value, expiry and version: the same on every store. */
   readonly digest?: number
 }

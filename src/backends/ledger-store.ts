@@ -239,6 +239,11 @@ export class LedgerStore implements ShardStore {
       checkKey(key, this.#keyRules, `changes[${i}].key`)
       if (!entry) continue
       if (!entry.value) throw invalid(`changes[${i}].entry.value`, 'is missing; digests cannot be ingested')
+      if (entry.format !== undefined)
+        throw new ForeshardError(
+          ErrorCode.NOT_SUPPORTED,
+          `changes[${i}].entry has the format ${entry.format}, which this store cannot read`,
+        )
       this.#checkValue(entry.value, entry.expiresAt, `changes[${i}].entry`)
     }
     const { segment, epoch, ticket, batch } = request

@@ -5,6 +5,7 @@ import { type Argument, ConnectionLost, type RedisConnection, type Reply } from 
 export interface IoredisClient {
   readonly status: string
   readonly options: { readonly keyPrefix?: unknown }
+  callBuffer(...args: Argument[]): unknown
   sendCommand(command: IoredisCommand): Promise<Reply>
   connect(): Promise<unknown>
   on(event: string, listener: (...args: never[]) => void): unknown
@@ -21,11 +22,8 @@ interface IoredisCommand {
   reject(error: Error): void
 }
 
-type CommandClass = new (
-  name: string,
-  args: readonly Argument[],
-  options: { replyEncoding: null },
-) => IoredisCommand
+/** `callBuffer` makes a command and hands it to the client's `sendCommand`: here to whoever made it. */
+const HERE = { options: {}, sendCommand: (command: IoredisCommand) => command }
 
 export function isIoredis(client: object): client is IoredisClient {
   const shape = client as Partial<IoredisClient>
@@ -33,20 +31,15 @@ export function isIoredis(client: object): client is IoredisClient {
     typeof shape.status === 'string' &&
     typeof shape.sendCommand === 'function' &&
     typeof shape.duplicate === 'function' &&
-    typeof commandClassOf(client) === 'function' &&
+    typeof shape.callBuffer === 'function' &&
     // A cluster has neither one server nor one order of commands.
-    !('nodes' in client)
+    (client as { isCluster?: boolean }).isCluster !== true
   )
-}
-
-function commandClassOf(client: object): CommandClass {
-  return (client.constructor as unknown as { Command: CommandClass }).Command
 }
 
 export class IoredisConnection implements RedisConnection {
   generation = 0
   readonly #client: IoredisClient
-  readonly #Command: CommandClass
   readonly #underway = new Set<IoredisCommand>()
 
   constructor(client: IoredisClient) {
@@ -56,7 +49,6 @@ export class IoredisConnection implements RedisConnection {
         "is set; Foreshard's keys are the application's keys: leave it out",
       )
     this.#client = client
-    this.#Command = commandClassOf(client)
     client.on('ready', () => this.generation++)
     client.on('close', () => this.#abandon())
     client.on('end', () => this.#abandon())
@@ -67,8 +59,7 @@ export class IoredisConnection implements RedisConnection {
   }
 
   async send(args: Argument[]): Promise<Reply> {
-    const [name, ...rest] = args
-    const command = new this.#Command(name as string, rest, { replyEncoding: null })
+    const command = this.#client.callBuffer.apply(HERE, args) as IoredisCommand
     this.#underway.add(command)
     try {
       return await this.#client.sendCommand(command)

@@ -58,6 +58,11 @@ class Walk {
     return from[Math.floor(this.#random() * from.length)]!
   }
 
+  /** A key is in one bucket: some stores know it by its name alone. */
+  #key(tag: string): string {
+    return `${tag}${Math.floor(this.#random() * 4)} of ${this.model.bucketId}`
+  }
+
   #segment(): SegmentId {
     return this.#random() < 0.5 ? this.#home : `{${this.#pick(TAGS)}}`
   }
@@ -69,7 +74,7 @@ class Walk {
 
   async #operate(): Promise<void> {
     const tag = this.#pick(TAGS)
-    const key = `${tag}${Math.floor(this.#random() * 4)}`
+    const key = this.#key(tag)
     const own: SegmentId = `{${tag}}`
     const segment = this.model.record(own).state === 'owned' ? own : this.#home
     const now = this.#shard.clock.now()
@@ -187,7 +192,7 @@ class Walk {
     const { carved } = this.model.record(segment)
     const tags = TAGS.filter((tag) => (segment === this.#home ? !carved.has(tag) : segment === `{${tag}}`))
     return tags.map((tag, i) => {
-      const key = `${tag}${Math.floor(this.#random() * 4)}`
+      const key = this.#key(tag)
       const entry = { key, tag, version: 1 + i, expiresAt: 0, value: bytes(`copied ${this.#random()}`) }
       return this.#random() < 0.7 ? { key, tag, entry } : { key, tag }
     })

@@ -39,7 +39,7 @@ for k = 2, #KEYS, 2 do
   local bucket, key = KEYS[k], KEYS[k + 1]
   local what, epoch, tag, p = ARGV[a], ARGV[a + 1], ARGV[a + 2], '#'
   local f
-  if what >= 'a' then
+  if string.byte(what) > 96 then
     f = call('HMGET', bucket, '#e', '#s', '#x', ':' .. key)
   else
     what = string.lower(what)

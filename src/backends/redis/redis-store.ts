@@ -1,0 +1,237 @@
+import { type Clock, type Random, systemRandom } from '../../clock'
+import { ErrorCode, ForeshardError, invalid } from '../../errors'
+import type { FenceCommand } from '../../placement/fence'
+import { bucketSegment } from '../../placement/segment'
+import type {
+  Answer,
+  Call,
+  Changes,
+  ChangesRequest,
+  EraseAnswer,
+  EraseRequest,
+  FenceListing,
+  IngestRequest,
+  Page,
+  ScanRequest,
+  SegmentAt,
+  ShardBinding,
+  ShardStore,
+  ShardSupports,
+  StepAnswer,
+} from '../../shard-store'
+import { CallQueue } from './call-queue'
+import { connectionOf } from './client'
+import type { Reply } from './connection'
+import { eraseSegment, ingestBatch, readChanges, readNamed, readPage } from './copying'
+import { nameOf, recordOf, segmentNamed } from './fence-fields'
+import { FENCES_LUA, FOUND_LUA, STEP_LUA } from './lua/step'
+import { RequestChecks } from './request-checks'
+import { Script } from './script'
+import { ShardServer } from './shard-server'
+import { estimateSize } from './size'
+
+const STEP = new Script(STEP_LUA)
+const FOUND = new Script(FOUND_LUA)
+const FENCES = new Script(FENCES_LUA)
+
+const BUCKETS_AT_ONCE = 100
+/** Redis takes 512 MB; but a value passes through the server's one thread in one piece. */
+const MAX_VALUE_BYTES = 16 * 1024 * 1024
+const LARGEST_VALUE = 511 * 1024 * 1024
+
+export interface RedisStoreOptions {
+  /** What the keys of Foreshard's own records begin with. Another one for each shard that shares a server. */
+  prefix?: string
+  /** Whether the server keeps what it acknowledged over a restart (AOF); Foreshard cannot tell by itself. */
+  durable?: boolean
+  /** Allows a server that throws keys away when its memory is full. What it throws away is lost. */
+  cache?: boolean
+  maxValueBytes?: number
+  /** A cutover and an activation answer when so many replicas have them. */
+  replicas?: { count: number; timeoutMs: number }
+  /**
+   * When the server was restarted or failed over. 'check': it goes on if it still has every fence step that this
+   * process knows of. 'refuse': it does not serve until it is opened again.
+   */
+  onRestart?: 'check' | 'refuse'
+  /** Judges expiries and holds in place of the server's clock, for simulations. Keys then get no TTL of Redis. */
+  clock?: Clock
+  random?: Random
+}
+
+/** A Redis (6.2 or later) or Valkey server as a shard. The client stays the caller's: `close` leaves it open. */
+export function redisStore(client: object, options: RedisStoreOptions = {}): ShardStore {
+  return new RedisStore(client, options)
+}
+
+class RedisStore implements ShardStore {
+  readonly supports: ShardSupports
+  readonly #server: ShardServer
+  readonly #checks: RequestChecks
+  readonly #calls: CallQueue
+  readonly #replicas: RedisStoreOptions['replicas']
+  /** How many have it open: each closes for itself alone. */
+  #openers = 0
+
+  constructor(client: object, options: RedisStoreOptions) {
+    const { prefix = '~foreshard:', durable = false, maxValueBytes = MAX_VALUE_BYTES } = options
+    if (typeof prefix !== 'string' || prefix === '')
+      throw invalid('options.prefix', 'must be a non-empty string')
+    if (!Number.isSafeInteger(maxValueBytes) || maxValueBytes < 1 || maxValueBytes > LARGEST_VALUE)
+      throw invalid('options.maxValueBytes', `must be a whole number from 1 to ${LARGEST_VALUE}`)
+    const { cache = false, onRestart = 'check', clock, random = systemRandom } = options
+    if (onRestart !== 'check' && onRestart !== 'refuse')
+      throw invalid('options.onRestart', "must be 'check' or 'refuse'")
+    this.#replicas = checkReplicas(options.replicas)
+    this.supports = {
+      atomicExecute: true,
+      versions: 'sequence',
+      ttl: true,
+      durable,
+      multiProcess: true,
+      maxKeyBytes: 64 * 1024,
+      maxValueBytes,
+      nulInKeys: true,
+    }
+    const keyRules = { maxBytes: this.supports.maxKeyBytes, nul: true, reservedPrefix: prefix }
+    this.#checks = new RequestChecks(keyRules, maxValueBytes)
+    const newId = () => Math.floor(random() * 2 ** 48).toString(16)
+    this.#server = new ShardServer(connectionOf(client), { prefix, cache, onRestart, clock, newId })
+    this.#calls = new CallQueue(this.#server)
+  }
+
+  async open(binding: ShardBinding): Promise<{ incarnation: string }> {
+    const { incarnation, buckets } = await this.#server.bind(binding)
+    this.#checks.buckets = buckets
+    this.#openers++
+    return { incarnation }
+  }
+
+  /** Closes it for one opener. The client is its owner's to close. */
+  async close(): Promise<void> {
+    if (this.#openers > 0) this.#openers--
+  }
+
+  async execute(calls: readonly Call[]): Promise<Answer[]> {
+    this.#ready()
+    let proofs: Promise<StepAnswer>[] | undefined
+    for (const call of calls) {
+      this.#checks.call(call)
+      const { segment, bucketId, proof } = call
+      if (proof) {
+        proofs ??= []
+        proofs.push(this.#step({ segment, bucketId }, { step: 'activate', proof }))
+      }
+    }
+    // A proof activates the import that it fits; where it fits none the call is answered by what stands.
+    if (proofs) await Promise.all(proofs)
+    return this.#calls.execute(calls)
+  }
+
+  async step(at: SegmentAt, command: FenceCommand): Promise<StepAnswer> {
+    this.#ready()
+    this.#checks.segment(at)
+    if (command.step === 'sweep' || command.step === 'purge')
+      throw invalid('command.step', `${command.step} deletes data; send it with erase`)
+    if (command.step === 'ingest') throw invalid('command.step', 'ingest carries data; send it with ingest')
+    return this.#step(at, command)
+  }
+
+  async #step(at: SegmentAt, command: FenceCommand): Promise<StepAnswer> {
+    const server = this.#server
+    const keys = [server.shardKey, server.bucketKey(at.bucketId)]
+    const args = [server.time, nameOf(at.segment), JSON.stringify(command)]
+    const [ok, fields, steps] = (await server.run(STEP, keys, args)) as [Reply, Reply[], number]
+    server.noteSteps(steps)
+    if (ok && this.#replicas && (command.step === 'cutover' || command.step === 'activate'))
+      await server.replicated(this.#replicas.count, this.#replicas.timeoutMs)
+    return { ok: ok !== null, record: recordOf(fields) }
+  }
+
+  async found(buckets: readonly number[]): Promise<void> {
+    this.#ready()
+    for (const bucketId of buckets) this.#checks.segment({ segment: bucketSegment(bucketId), bucketId })
+    await this.#inChunks(buckets, (some) =>
+      this.#server.run(
+        FOUND,
+        some.map((bucketId) => this.#server.bucketKey(bucketId)),
+        [],
+      ),
+    )
+  }
+
+  async fences(segments?: readonly SegmentAt[]): Promise<FenceListing[]> {
+    this.#ready()
+    for (const at of segments ?? []) this.#checks.segment(at)
+    const asked: readonly { bucketId: number; name: string }[] = segments
+      ? segments.map(({ segment, bucketId }) => ({ bucketId, name: nameOf(segment) }))
+      : Array.from({ length: this.#checks.buckets }, (_, bucketId) => ({ bucketId, name: '*' }))
+    const listings: FenceListing[] = []
+    await this.#inChunks(asked, async (some) => {
+      const keys = some.map(({ bucketId }) => this.#server.bucketKey(bucketId))
+      const names = some.map(({ name }) => name)
+      const reply = (await this.#server.run(FENCES, keys, names)) as [Reply, Reply[]][]
+      for (const [i, [ticket, list]] of reply.entries()) {
+        const { bucketId } = some[i]!
+        for (let at = 0; at < list.length; at += 4) {
+          const segment = segmentNamed(String(list[at]), bucketId)
+          const record = recordOf(list.slice(at + 1, at + 4))
+          listings.push({ segment, bucketId, record, bucketTicket: Number(ticket) })
+        }
+      }
+    })
+    return listings
+  }
+
+  /** One chunk after the other, so that nobody else on the server waits for all of them. */
+  async #inChunks<T>(items: readonly T[], act: (some: readonly T[]) => Promise<unknown>): Promise<void> {
+    for (let i = 0; i < items.length; i += BUCKETS_AT_ONCE) await act(items.slice(i, i + BUCKETS_AT_ONCE))
+  }
+
+  async scan(request: ScanRequest): Promise<Page> {
+    this.#ready()
+    this.#checks.segment(request)
+    this.#checks.limit(request.limit, 'limit')
+    if (request.maxBytes !== undefined) this.#checks.limit(request.maxBytes, 'maxBytes')
+    return request.keys ? readNamed(this.#server, request, request.keys) : readPage(this.#server, request)
+  }
+
+  async changes(request: ChangesRequest): Promise<Changes> {
+    this.#ready()
+    this.#checks.segment(request)
+    this.#checks.limit(request.limit, 'limit')
+    return readChanges(this.#server, request)
+  }
+
+  async ingest(request: IngestRequest): Promise<StepAnswer> {
+    this.#ready()
+    this.#checks.segment(request)
+    this.#checks.batch(request)
+    return ingestBatch(this.#server, request)
+  }
+
+  async erase(request: EraseRequest): Promise<EraseAnswer> {
+    this.#ready()
+    this.#checks.segment(request)
+    this.#checks.limit(request.limit, 'limit')
+    return eraseSegment(this.#server, request)
+  }
+
+  async size(): Promise<{ keys: number; bytes: number }> {
+    this.#ready()
+    return estimateSize(this.#server, this.#checks.buckets)
+  }
+
+  #ready(): void {
+    if (this.#openers === 0)
+      throw new ForeshardError(ErrorCode.CLOSED, 'the store is not open; a router opens it and closes it')
+  }
+}
+
+function checkReplicas(replicas: RedisStoreOptions['replicas']): RedisStoreOptions['replicas'] {
+  if (replicas === undefined) return undefined
+  for (const field of ['count', 'timeoutMs'] as const)
+    if (!Number.isSafeInteger(replicas?.[field]) || replicas[field] < 1)
+      throw invalid(`options.replicas.${field}`, 'must be a whole number from 1')
+  return { ...replicas }
+}

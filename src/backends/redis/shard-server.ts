@@ -1,0 +1,196 @@
+import { type Clock, systemClock } from '../../clock'
+import { ErrorCode, ForeshardError } from '../../errors'
+import type { ShardBinding } from '../../shard-store'
+import type { Argument, RedisConnection, Reply } from './connection'
+import { failureOf } from './failure'
+import { BIND_LUA } from './lua/bind'
+import { Script } from './script'
+import { checkServer, reportOf, type ServerReport } from './server-report'
+
+const CONNECT_MS = 5_000
+const BIND = new Script(BIND_LUA)
+
+export interface ShardServerOptions {
+  readonly prefix: string
+  readonly cache: boolean
+  /** What to do when the server is found to have been restarted, or to be another one after a failover. */
+  readonly onRestart: 'check' | 'refuse'
+  readonly clock: Clock | undefined
+  readonly newId: () => string
+}
+
+/** The server of a shard: runs scripts on it, as long as it is known to be the one that was bound. */
+export class ShardServer {
+  readonly shardKey: string
+  readonly expiriesKey: string
+  readonly #connection: RedisConnection
+  readonly #options: ShardServerOptions
+  readonly #bucketKeys: string[] = []
+  #shard = ''
+  #id = ''
+  #runId = ''
+  /** Fence steps that this process knows were taken: a server that counts fewer has lost some. */
+  #steps = 0
+  /** The connection on which the server was last looked at. */
+  #trusted = -1
+  #trusting: Promise<void> | undefined
+
+  constructor(connection: RedisConnection, options: ShardServerOptions) {
+    this.#connection = connection
+    this.#options = options
+    this.shardKey = `${options.prefix}shard`
+    this.expiriesKey = `${options.prefix}expiries`
+  }
+
+  /** The hash of a bucket. Interned: the same string every time. */
+  bucketKey(bucketId: number): string {
+    this.#bucketKeys[bucketId] ??= `${this.#options.prefix}b:${bucketId}`
+    return this.#bucketKeys[bucketId]
+  }
+
+  /** What scripts take for the time: '' lets them ask the server. */
+  get time(): string {
+    const { clock } = this.#options
+    return clock ? String(Math.floor(clock.now())) : ''
+  }
+
+  async bind({
+    topologyId,
+    shard,
+    buckets,
+  }: ShardBinding): Promise<{ incarnation: string; buckets: number }> {
+    this.#shard ||= shard
+    const generation = await this.#connect()
+    const report = await this.#report()
+    checkServer(report, this.#options.cache)
+    const given = [topologyId, shard, String(buckets), this.#options.newId()]
+    const found = (await this.#run(BIND, [this.shardKey], given)) as Reply[]
+    const stored: Readonly<Record<string, string>> = {
+      topologyId: String(found[0]),
+      shard: String(found[1]),
+      buckets: String(found[2]),
+    }
+    for (const [field, wanted] of Object.entries({ topologyId, shard, buckets: String(buckets) }))
+      if (stored[field] !== wanted)
+        throw new ForeshardError(
+          ErrorCode.SHARD_MISMATCH,
+          `this server belongs to ${field} ${JSON.stringify(stored[field])}, not to ${JSON.stringify(wanted)}; ` +
+            'open it as what it is, give an empty server, or another prefix',
+          { field, shard },
+        )
+    this.#shard = shard
+    this.#id = String(found[3])
+    this.#runId = report.runId
+    this.#steps = Number(found[4])
+    this.#trusted = generation
+    return { incarnation: `${this.#id}.${this.#runId}`, buckets }
+  }
+
+  /**
+   * Runs a script once.
+   * @throws SHARD_UNAVAILABLE and SHARD_FULL when it certainly had no effect; anything else when that is not known.
+   */
+  run(script: Script, keys: readonly Argument[], args: readonly Argument[]): Promise<Reply> {
+    if (!this.#connection.ready) return Promise.reject(this.#unavailable('is not connected'))
+    if (this.#connection.generation === this.#trusted) return this.#run(script, keys, args)
+    this.#trusting ??= this.#trust().finally(() => {
+      this.#trusting = undefined
+    })
+    return this.#trusting.then(() => this.#run(script, keys, args))
+  }
+
+  noteSteps(steps: number): void {
+    this.#steps = Math.max(this.#steps, steps)
+  }
+
+  /** Waits until so many replicas have what was written. @throws a failure of unknown outcome where they have not. */
+  async replicated(count: number, timeoutMs: number): Promise<void> {
+    const reached = Number(await this.#connection.send(['WAIT', String(count), String(timeoutMs)]))
+    if (reached >= count) return
+    throw new Error(
+      `shard ${this.#shard}: ${reached} of ${count} replicas confirmed the step within ${timeoutMs} ms; it may be lost in a failover`,
+    )
+  }
+
+  async #run(script: Script, keys: readonly Argument[], args: readonly Argument[]): Promise<Reply> {
+    try {
+      return await script.run(this.#connection, keys, args)
+    } catch (error) {
+      throw this.#meaning(error)
+    }
+  }
+
+  #meaning(error: unknown): unknown {
+    const failure = failureOf(error)
+    const message = error instanceof Error ? error.message : String(error)
+    if (failure === 'unavailable') return this.#unavailable(`refuses: ${message}`, error)
+    if (failure !== 'full') return error
+    return new ForeshardError(ErrorCode.SHARD_FULL, `shard ${this.#shard} has no memory left: ${message}`, {
+      shard: this.#shard,
+      cause: error,
+    })
+  }
+
+  #unavailable(why: string, cause?: unknown): ForeshardError {
+    const { SHARD_UNAVAILABLE } = ErrorCode
+    return new ForeshardError(SHARD_UNAVAILABLE, `shard ${this.#shard} ${why}`, { shard: this.#shard, cause })
+  }
+
+  /** Waits for a client that is connecting; answers which connection it then has. */
+  async #connect(): Promise<number> {
+    const patience = new AbortController()
+    const { ready } = this.#connection
+    if (!ready)
+      try {
+        await Promise.race([
+          this.#connection.whenReady(patience.signal),
+          systemClock.sleep(CONNECT_MS, patience.signal).then(() => {
+            throw new Error(`no connection within ${CONNECT_MS} ms`)
+          }),
+        ])
+      } catch (error) {
+        throw this.#unavailable(`is not connected: ${(error as Error).message}`, error)
+      } finally {
+        patience.abort()
+      }
+    return this.#connection.generation
+  }
+
+  async #report(): Promise<ServerReport> {
+    try {
+      return await reportOf(this.#connection)
+    } catch (error) {
+      // Nothing was asked but what the server is.
+      throw this.#unavailable(`does not answer: ${(error as Error).message}`, error)
+    }
+  }
+
+  /** After a reconnection: is it the same server, and if it was restarted, does it still have what it answered? */
+  async #trust(): Promise<void> {
+    const { generation } = this.#connection
+    const report = await this.#report()
+    if (report.runId !== this.#runId) {
+      checkServer(report, this.#options.cache)
+      if (this.#options.onRestart === 'refuse')
+        throw this.#unavailable(
+          'was restarted or failed over; open it again, so that its fences are compared',
+        )
+      const [id, steps] = await this.#standing()
+      if (id !== this.#id || steps < this.#steps)
+        throw this.#unavailable(
+          'was restarted and has lost steps that it had answered; restore its data, or open it again',
+        )
+      this.#runId = report.runId
+    }
+    this.#trusted = generation
+  }
+
+  async #standing(): Promise<[id: string, steps: number]> {
+    try {
+      const reply = (await this.#connection.send(['HMGET', this.shardKey, 'id', 'steps'])) as Reply[]
+      return [String(reply[0]), Number(reply[1])]
+    } catch (error) {
+      throw this.#unavailable(`does not answer: ${(error as Error).message}`, error)
+    }
+  }
+}
