@@ -103,6 +103,13 @@ describe('a bad line', () => {
     expect(refused).toEqual({ 'unreadable line': 2 })
   })
 
+  it('with an open quote that a later line closes costs these two only, if together they make no record', async () => {
+    const rest = Array.from({ length: 50 }, (_, i) => `${i},k${i},read,,,`)
+    const { entries, refused } = await read(csv('1,"open,read,,,', ...rest, '2,b",read', ...rest))
+    expect(entries).toHaveLength(100)
+    expect(refused).toEqual({ 'unreadable line': 2 })
+  })
+
   it('of ten million bytes is skipped, and only its beginning kept', async () => {
     const giant = Buffer.alloc(10_000_000, 'x')
     const log = Buffer.concat([Buffer.from(csv('1,a,read,,,')), giant, Buffer.from('\n2,b,read,,,\n')])
