@@ -27,7 +27,7 @@ export function encodeEntry(
   return row
 }
 
-/** `row` must be the caller's own: the value is a view of it. */
+/** Keeps nothing of `row`, which LMDB overwrites at its next read: the value is a copy. */
 export function decodeEntry(key: string, row: Buffer): StoredEntry {
   const flags = row[0]!
   const version = row.readDoubleLE(1)
@@ -44,5 +44,7 @@ export function decodeEntry(key: string, row: Buffer): StoredEntry {
     tag = row.toString('utf8', at, at + bytes)
     at += bytes
   }
-  return { key, tag, value: row.subarray(at), version, expiresAt }
+  const value = Buffer.allocUnsafe(row.length - at)
+  row.copy(value, 0, at, row.length)
+  return { key, tag, value, version, expiresAt }
 }

@@ -8,7 +8,6 @@ const KEPT = 8
 const INTACT = 16
 const NUMBERS = ['epoch', 'ticket', 'seq', 'export', 'holdUntil', 'base', 'nextBatch'] as const
 const NUMBERS_AT = 6
-const SEQ_AT = NUMBERS_AT + 8 * NUMBERS.indexOf('seq')
 const TAIL_AT = NUMBERS_AT + 8 * NUMBERS.length
 const TAILS_KEPT = 1024
 
@@ -23,12 +22,14 @@ const NO_TAIL: Tail = { peer: '', carved: new Set(), tag: undefined }
 /** Decoded tails by their text: the same few are read with every operation. */
 const tails = new Map<string, Tail>()
 
-/** state:1 flags:1 log:4 seven numbers of 8 bytes, and a tail of JSON. `log` names the segment's change log. */
-export function encodeFence(record: FenceRecord, log: number, tag: string | undefined): Buffer {
-  const plain = record.peer === '' && record.carved.size === 0 && tag === undefined
-  const tail = plain
-    ? ''
-    : JSON.stringify([record.peer, [...record.carved], ...(tag === undefined ? [] : [tag])])
+/** The rare parts as they are written; '' where there are none. */
+export function tailOfFence(record: FenceRecord, tag: string | undefined): string {
+  if (record.peer === '' && record.carved.size === 0 && tag === undefined) return ''
+  return JSON.stringify([record.peer, [...record.carved], ...(tag === undefined ? [] : [tag])])
+}
+
+/** state:1 flags:1 log:4 seven numbers of 8 bytes, and the tail. `log` names the segment's change log. */
+export function encodeFence(record: FenceRecord, log: number, tail: string): Buffer {
   const row = Buffer.allocUnsafe(TAIL_AT + Buffer.byteLength(tail))
   row[0] = STATES.indexOf(record.state)
   row[1] =
@@ -38,49 +39,48 @@ export function encodeFence(record: FenceRecord, log: number, tag: string | unde
     (record.kept ? KEPT : 0) |
     (record.intact ? INTACT : 0)
   row.writeUInt32LE(log, 2)
-  for (const [i, name] of NUMBERS.entries()) row.writeDoubleLE(record[name], NUMBERS_AT + 8 * i)
+  for (let i = 0; i < NUMBERS.length; i++) row.writeDoubleLE(record[NUMBERS[i]!], NUMBERS_AT + 8 * i)
   row.write(tail, TAIL_AT)
   return row
 }
 
-export function decodeFence(row: Buffer): FenceRecord {
+export interface FenceRow {
+  readonly record: FenceRecord
+  readonly log: number
+  readonly tail: string
+}
+
+/** Keeps nothing of `row`. */
+export function decodeFence(row: Buffer): FenceRow {
   const flags = row[1]!
-  const { peer, carved } = tailOf(row)
-  const number = (i: number) => row.readDoubleLE(NUMBERS_AT + 8 * i)
-  return {
+  const text = row.length === TAIL_AT ? '' : row.toString('utf8', TAIL_AT, row.length)
+  const { peer, carved } = tailOf(text)
+  const record: FenceRecord = {
     state: STATES[row[0]!]!,
-    epoch: number(0),
-    ticket: number(1),
-    seq: number(2),
+    epoch: row.readDoubleLE(NUMBERS_AT),
+    ticket: row.readDoubleLE(NUMBERS_AT + 8),
+    seq: row.readDoubleLE(NUMBERS_AT + 16),
     peer,
-    export: number(3),
-    holdUntil: number(4),
+    export: row.readDoubleLE(NUMBERS_AT + 24),
+    holdUntil: row.readDoubleLE(NUMBERS_AT + 32),
     held: (flags & HELD) !== 0,
     trace: (flags & TRACE) !== 0,
-    base: number(5),
+    base: row.readDoubleLE(NUMBERS_AT + 40),
     loading: (flags & LOADING) !== 0,
     kept: (flags & KEPT) !== 0,
-    nextBatch: number(6),
+    nextBatch: row.readDoubleLE(NUMBERS_AT + 48),
     intact: (flags & INTACT) !== 0,
     carved,
   }
-}
-
-export function logOfFence(row: Buffer): number {
-  return row.readUInt32LE(2)
+  return { record, log: row.readUInt32LE(2), tail: text }
 }
 
 export function tagOfFence(row: Buffer): string | undefined {
-  return tailOf(row).tag
+  return tailOf(row.toString('utf8', TAIL_AT, row.length)).tag
 }
 
-export function putSeqInFence(row: Buffer, seq: number): void {
-  row.writeDoubleLE(seq, SEQ_AT)
-}
-
-function tailOf(row: Buffer): Tail {
-  if (row.length === TAIL_AT) return NO_TAIL
-  const text = row.toString('utf8', TAIL_AT, row.length)
+function tailOf(text: string): Tail {
+  if (text === '') return NO_TAIL
   let tail = tails.get(text)
   if (!tail) {
     const [peer, carved, tag] = JSON.parse(text) as [string, string[], string?]

@@ -3,7 +3,7 @@ import { type FenceRecord, NO_FENCE } from '../../placement/fence'
 import { bucketSegment, type SegmentId, tagOfSegment, tagSegment } from '../../placement/segment'
 import type { LedgerBucket, LoggedChange, StoredEntry } from '../ledger'
 import { decodeEntry, encodeEntry } from './entry-row'
-import { decodeFence, encodeFence, logOfFence, putSeqInFence, tagOfFence } from './fence-row'
+import { decodeFence, encodeFence, tagOfFence, tailOfFence } from './fence-row'
 import type { Records } from './lmdb-environment'
 import {
   bucketKey,
@@ -27,8 +27,10 @@ const NOTHING = Buffer.of(0)
 
 interface Fence {
   readonly key: Buffer
-  row: Buffer | undefined
   record: FenceRecord
+  /** Of its change log; 0 where the segment has no record yet. */
+  log: number
+  tail: string
 }
 
 /** ticket, the segment whose export stands, and the number of the next log. */
@@ -62,11 +64,10 @@ export class LmdbBucket implements LedgerBucket {
     if (!fence) {
       const tag = tagOfSegment(segment)
       const key = tag === undefined ? bucketKey(2, this.bucketId) : tagFenceKey(this.bucketId, tag)
-      const row =
-        segment === bucketSegment(this.bucketId) || tag !== undefined
-          ? this.#records.getBinary(key)
-          : undefined
-      fence = { key, row, record: row ? decodeFence(row) : NO_FENCE }
+      // A bucket keeps its own segments, and says of all others that it has no record.
+      const own = tag !== undefined || segment === bucketSegment(this.bucketId)
+      const row = own ? this.#records.getBinaryFast(key) : undefined
+      fence = { key, ...(row ? decodeFence(row) : { record: NO_FENCE, log: 0, tail: '' }) }
       this.#fences.set(segment, fence)
     }
     return fence
@@ -81,20 +82,20 @@ export class LmdbBucket implements LedgerBucket {
 
   putRecord(segment: SegmentId, record: FenceRecord): void {
     const fence = this.#fence(segment)
-    this.#putFence(segment, fence, record, fence.row ? logOfFence(fence.row) : this.#takeLog())
-  }
-
-  #putFence(segment: SegmentId, fence: Fence, record: FenceRecord, log: number): void {
-    fence.row = encodeFence(record, log, tagOfSegment(segment))
     fence.record = record
-    this.#records.put(fence.key, fence.row)
+    fence.tail = tailOfFence(record, tagOfSegment(segment))
+    if (fence.log === 0) fence.log = this.#takeLog()
+    this.#putFence(fence)
   }
 
   putSeq(segment: SegmentId, seq: number): void {
     const fence = this.#fence(segment)
-    putSeqInFence(fence.row!, seq)
     fence.record = { ...fence.record, seq }
-    this.#records.put(fence.key, fence.row!)
+    this.#putFence(fence)
+  }
+
+  #putFence({ key, record, log, tail }: Fence): void {
+    this.#records.put(key, encodeFence(record, log, tail))
   }
 
   get ticket(): number {
@@ -137,7 +138,7 @@ export class LmdbBucket implements LedgerBucket {
 
   get(key: string, tag: string): StoredEntry | undefined {
     if (this.#last?.key === key) return this.#last.entry
-    const row = this.#records.getBinary(entryKey(this.bucketId, tagHashOf(tag), key))
+    const row = this.#records.getBinaryFast(entryKey(this.bucketId, tagHashOf(tag), key))
     const entry = row && decodeEntry(key, row)
     this.#last = { key, entry }
     return entry
@@ -200,7 +201,7 @@ export class LmdbBucket implements LedgerBucket {
   }
 
   log(segment: SegmentId, seq: number, key: string, tag: string): void {
-    const log = logOfFence(this.#fence(segment).row!)
+    const { log } = this.#fence(segment)
     const index = logIndexKey(this.bucketId, log, key)
     const before = this.#records.getBinary(index)
     const at = logKey(this.bucketId, log, seq)
@@ -210,9 +211,7 @@ export class LmdbBucket implements LedgerBucket {
   }
 
   logged(segment: SegmentId, after: number, limit: number): LoggedChange[] {
-    const { row } = this.#fence(segment)
-    if (!row) return []
-    const log = logOfFence(row)
+    const { log } = this.#fence(segment)
     const { end } = within(prefixOf(5, this.bucketId, log))
     const changes: LoggedChange[] = []
     for (const it of this.#records.getRange({
@@ -228,15 +227,14 @@ export class LmdbBucket implements LedgerBucket {
 
   clearLog(segment: SegmentId): void {
     const fence = this.#fence(segment)
-    if (!fence.row) return
-    const log = logOfFence(fence.row)
-    if (isEmpty(this.#records, prefixOf(5, this.bucketId, log))) return
-    this.#records.put(clearedLogKey(this.bucketId, log), NOTHING)
-    this.#putFence(segment, fence, fence.record, this.#takeLog())
+    if (fence.log === 0 || isEmpty(this.#records, prefixOf(5, this.bucketId, fence.log))) return
+    this.#records.put(clearedLogKey(this.bucketId, fence.log), NOTHING)
+    fence.log = this.#takeLog()
+    this.#putFence(fence)
   }
 }
 
-export function isEmpty(records: Records, prefix: Buffer): boolean {
+function isEmpty(records: Records, prefix: Buffer): boolean {
   for (const _ of records.getKeys({ ...within(prefix), limit: 1 })) return false
   return true
 }

@@ -143,7 +143,7 @@ class MemoryBucket implements LedgerBucket {
   }
 
   put(key: string, tag: string, value: Uint8Array, version: number, expiresAt: number): void {
-    const copy = Uint8Array.prototype.slice.call(value)
+    const copy = Buffer.from(value)
     const entry = this.#entries.get(key)
     if (entry) {
       this.#count(entry, -1)
