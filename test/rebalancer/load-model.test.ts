@@ -24,12 +24,19 @@ const believed = fc.array(
 )
 
 function intervalOf(loads: number[], touched: number[][]): PastInterval {
+  const ends: number[] = []
+  for (const tags of touched) ends.push((ends[ends.length - 1] ?? 0) + tags.length)
   return {
     start: 0,
     load: loads.reduce((sum, load) => sum + load, 0),
     multiKey: touched.length,
     tags: () => loads.map((load, tag): [string, number] => [`t${tag}`, load]).values(),
     transactions: () => touched.map((tags) => tags.map((tag) => `t${tag}`)).values(),
+    ids: Uint32Array.from(loads.keys()),
+    loads: Float64Array.from(loads),
+    ends: Uint32Array.from(ends),
+    touched: Uint32Array.from(touched.flat()),
+    nameOf: (id) => `t${id}`,
   }
 }
 

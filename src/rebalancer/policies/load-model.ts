@@ -57,29 +57,29 @@ export class LoadModel {
     this.#totals = Float64Array.from(loads, (interval) => interval.load)
     this.total = this.#totals.reduce((sum, load) => sum + load, 0)
 
-    const ids = new Map<string, number>()
-    const idOf = (tag: string) => {
-      let id = ids.get(tag)
-      if (id === undefined) {
-        id = ids.size
-        ids.set(tag, id)
-        this.#tags.push({ name: tag, loads: new Float64Array(this.#intervals) })
-      }
-      return id
+    // Number in the intervals -> number here, which has no gaps.
+    const local = new Int32Array(1 + Math.max(highest(loads), highest(transactions))).fill(-1)
+    const localOf = (id: number, interval: PastInterval) => {
+      if (local[id]! < 0)
+        local[id] =
+          this.#tags.push({ name: interval.nameOf(id), loads: new Float64Array(this.#intervals) }) - 1
+      return local[id]!
     }
     loads.forEach((interval, t) => {
-      for (const [tag, load] of interval.tags()) this.#tags[idOf(tag)]!.loads[t]! += load
+      for (let i = 0; i < interval.ids.length; i++)
+        this.#tags[localOf(interval.ids[i]!, interval)]!.loads[t]! += interval.loads[i]!
     })
     let multiKey = 0
     for (let i = transactions.length - 1; i >= 0 && this.#ends.length < MOST_TRANSACTIONS; i--) {
-      multiKey += transactions[i]!.multiKey
-      for (const tags of transactions[i]!.transactions()) {
+      const interval = transactions[i]!
+      multiKey += interval.multiKey
+      for (let k = 0, from = 0; k < interval.ends.length; k++) {
         const number = this.#ends.length
-        for (const tag of tags) {
-          const id = idOf(tag)
-          this.#touched.push(id)
-          this.#transactionsOf[id] ??= []
-          this.#transactionsOf[id].push(number)
+        for (; from < interval.ends[k]!; from++) {
+          const tag = localOf(interval.touched[from]!, interval)
+          this.#touched.push(tag)
+          this.#transactionsOf[tag] ??= []
+          this.#transactionsOf[tag].push(number)
         }
         this.#ends.push(this.#touched.length)
       }
@@ -252,4 +252,13 @@ export class LoadModel {
     }
     return { segment, tags, loads, load: loads.reduce((sum, load) => sum + load, 0), shard }
   }
+}
+
+function highest(intervals: readonly PastInterval[]): number {
+  let highest = 0
+  for (const { ids, touched } of intervals) {
+    for (const id of ids) if (id > highest) highest = id
+    for (const id of touched) if (id > highest) highest = id
+  }
+  return highest
 }

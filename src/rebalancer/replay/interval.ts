@@ -13,6 +13,17 @@ export interface PastInterval {
   tags(): IterableIterator<[tag: string, load: number]>
   /** The distinct tags of every transaction that touched two of them or more; over one tag none can cross. */
   transactions(): IterableIterator<string[]>
+
+  /**
+   * The same in numbers, for policies in a hurry: a number stands for the same tag in all intervals of one step, and
+   * perhaps for another one in later steps. Tag ids[i] has loads[i].
+   */
+  readonly ids: Uint32Array
+  readonly loads: Float64Array
+  /** Transaction i touches the tags touched[ends[i - 1]] to touched[ends[i]], the latter excluded. */
+  readonly ends: Uint32Array
+  readonly touched: Uint32Array
+  nameOf(id: number): string
 }
 
 /** An interval once it is over. Immutable. */
@@ -28,10 +39,13 @@ export class ReplayedInterval implements PastInterval {
     readonly ids: Uint32Array,
     readonly loads: Float64Array,
     readonly multiKey: number,
-    /** Transaction i touches the tags touched[ends[i - 1]] to touched[ends[i]]; those over one tag are left out. */
     readonly ends: Uint32Array,
     readonly touched: Uint32Array,
   ) {}
+
+  nameOf(id: number): string {
+    return this.table.nameOf(id)
+  }
 
   *tags(): IterableIterator<[string, number]> {
     for (let i = 0; i < this.ids.length; i++) yield [this.table.nameOf(this.ids[i]!), this.loads[i]!]
