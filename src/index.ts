@@ -17,6 +17,10 @@ export {
 export { type DataRelationships, type Entity, hashTag, type SchemaInfo } from './placement/tag'
 export { type Forecast, type ForecastOptions, forecast } from './predictor/forecast'
 export type { PredictorOptions, PredictRequest } from './predictor/options'
+export {
+  type PredictShardAssignmentOptions,
+  predictShardAssignment,
+} from './predictor/predict-shard-assignment'
 export type {
   ExpectedGain,
   HotSegment,
@@ -26,6 +30,16 @@ export type {
   Trigger,
 } from './predictor/prediction'
 export { Predictor } from './predictor/predictor'
+export {
+  Rebalancer,
+  type RebalancerEvents,
+  type RebalancerMode,
+  type RebalancerOptions,
+  type Recommendation,
+  type Round,
+} from './rebalancer/rebalancer'
+export type { PolicyReport, SimulationReport } from './rebalancer/report'
+export { type SimulateOptions, simulate } from './rebalancer/simulate'
 export type { Codec, CodecOption } from './router/codec'
 export type { RedirectEvent, RefusalEvent, ReshardingEvent, RouterEvents } from './router/events'
 export type { EntryToSet } from './router/many'
