@@ -7,8 +7,9 @@ import { Script } from './script'
 import type { ShardServer } from './shard-server'
 
 const EXECUTE = new Script(EXECUTE_LUA)
-/** A script blocks its server: about 5 µs for a call. */
-const CALLS_AT_ONCE = 100
+/** A script blocks its server, for 3 µs a read and up to 10 µs a write [measured]: so much for half a millisecond. */
+const WORK_AT_ONCE = 100
+const WORK_OF_A_WRITE = 2
 const BYTES_AT_ONCE = 1 << 20
 
 interface Waiting {
@@ -53,19 +54,21 @@ export class CallQueue {
     this.#waiting = []
     const batches: Part[][] = []
     let batch: Part[] = []
-    let room = CALLS_AT_ONCE
+    let room = WORK_AT_ONCE
     let bytes = BYTES_AT_ONCE
     for (const of of waiting) {
       for (let from = 0; from < of.calls.length; ) {
-        if (room === 0 || bytes <= 0) {
+        if (room <= 0 || bytes <= 0) {
           batches.push(batch)
           batch = []
-          room = CALLS_AT_ONCE
+          room = WORK_AT_ONCE
           bytes = BYTES_AT_ONCE
         }
         let to = from
-        for (; to < of.calls.length && room > 0 && bytes > 0; to++, room--) {
+        for (; to < of.calls.length && room > 0 && bytes > 0; to++) {
           const { operation } = of.calls[to]!
+          const writes = operation.kind === 'set' || operation.kind === 'delete'
+          room -= writes ? WORK_OF_A_WRITE : 1
           if (operation.kind === 'set') bytes -= operation.value.byteLength
         }
         batch.push({ of, from, to })

@@ -184,7 +184,7 @@ function entryOf(
   at: number,
   want: 'values' | 'digests',
 ): Entry {
-  const [, version, expiry, own] = /^(\d+) (\d+) ([^]*)$/.exec(meta)!
+  const [, version, expiry, own] = /^(\d+) (\d+) (.*)$/s.exec(meta)!
   const value = reply[at] as Buffer
   const format = String(reply[at + 1])
   const entry = { key, tag: own === '' ? key : own!, version: Number(version), expiresAt: Number(expiry) }

@@ -1,0 +1,164 @@
+/**
+ * The topology, protocol.md section 1. Keys, each beside the first:
+ *
+ *     t     hash: id revision buckets seed founded shards plan planId founding ticket holder term expires
+ *     t:a   hash: segment -> 'epoch shard', where it is not as it was founded; a merged tag: 'epoch '
+ *     t:d   list of the last changes, oldest first, as JSON; the newest is that of the present revision
+ *     t:h   list of finished reshardings, oldest first;  t:r  hash of what is retained
+ *
+ * The first owners of the buckets are one text, 'founding': 16,384 fields for what never changes would be a waste.
+ */
+
+/**
+ * KEYS  t, t:a, t:h, t:r
+ * Returns nil where there is no topology, else the fields of t, and all of t:a, t:h, t:r
+ */
+export const READ_LUA = `
+if redis.call('EXISTS', KEYS[1]) == 0 then return false end
+return { redis.call('HMGET', KEYS[1], 'id', 'revision', 'buckets', 'seed', 'founded', 'shards', 'plan', 'founding'),
+  redis.call('HGETALL', KEYS[2]), redis.call('LRANGE', KEYS[3], 0, -1), redis.call('HVALS', KEYS[4]) }
+`
+
+/**
+ * KEYS  t
+ * ARGV  id, buckets, seed, shards, founding
+ * Returns 1, or 0 where somebody else was faster
+ */
+export const CREATE_LUA = `
+if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
+redis.call('HSET', KEYS[1], 'id', ARGV[1], 'revision', '1', 'buckets', ARGV[2], 'seed', ARGV[3], 'founded', '0',
+  'shards', ARGV[4], 'founding', ARGV[5], 'ticket', '0', 'term', '0')
+return 1
+`
+
+/**
+ * KEYS  t, t:d
+ * ARGV  revision
+ * Returns nil where it is no longer known what came after, else the changes
+ */
+export const CHANGES_SINCE_LUA = `
+local behind = tonumber(redis.call('HGET', KEYS[1], 'revision')) - tonumber(ARGV[1])
+if behind == 0 then return {} end
+if behind < 0 or behind > redis.call('LLEN', KEYS[2]) then return false end
+return redis.call('LRANGE', KEYS[2], -behind, -1)
+`
+
+/**
+ * KEYS  t, t:a, t:d, t:h, t:r
+ * ARGV  revision that is expected or '', term or '', plan ('' any, 'none', or '=' and its id), channel,
+ *         changes kept, reshardings kept,
+ *         the change as JSON without its assignments, whether it founds ('1'), shards as JSON or '',
+ *         ids of the shards as JSON or '', plan ('' as it is, 'none', or its JSON), its id,
+ *         finished reshardings as a JSON list of JSON, what is retained as a JSON list of name, JSON, …,
+ *         names of what is released as a JSON list,
+ *         then of each assignment: segment, shard ('' for a tag that was merged), epoch
+ * Returns the revision; nil where what is expected does not hold; 'unknown' and the index of an assignment whose shard
+ *   nobody knows
+ */
+export const COMMIT_LUA = `
+local call = redis.call
+local t = call('HMGET', KEYS[1], 'revision', 'term', 'holder', 'planId', 'shards')
+if ARGV[1] ~= '' and ARGV[1] ~= t[1] then return false end
+if ARGV[2] ~= '' and (ARGV[2] ~= t[2] or (t[3] or '') == '') then return false end
+if ARGV[3] == 'none' and (t[4] or '') ~= '' then return false end
+if string.sub(ARGV[3], 1, 1) == '=' and ('=' .. (t[4] or '')) ~= ARGV[3] then return false end
+
+local known = {}
+if ARGV[10] ~= '' then for _, id in ipairs(cjson.decode(ARGV[10])) do known[id] = true end
+else for _, shard in ipairs(cjson.decode(t[5])) do known[shard.id] = true end end
+for i = 16, #ARGV, 3 do
+  if ARGV[i + 1] ~= '' and not known[ARGV[i + 1]] then return { 'unknown', (i - 16) / 3 } end
+end
+
+local taken, fields = {}, {}
+local seen = {}
+for i = 16, #ARGV, 3 do
+  local segment, shard, epoch = ARGV[i], ARGV[i + 1], ARGV[i + 2]
+  local stored = seen[segment] or call('HGET', KEYS[2], segment)
+  if not stored and string.sub(segment, 1, 1) == '#' then stored = '1 founder' end
+  local is, at
+  if stored then is, at = string.match(stored, '^(%d+) (.*)$') end
+  local late
+  if shard == '' then
+    -- A merge ends the life that its epoch belongs to, the last epoch of that life included.
+    late = stored and (at == '' or tonumber(is) > tonumber(epoch))
+  else
+    late = stored and tonumber(is) >= tonumber(epoch)
+  end
+  if not late then
+    seen[segment] = epoch .. ' ' .. shard
+    fields[#fields + 1] = segment
+    taken[#taken + 1] = '[' .. cjson.encode(segment) .. ',' .. cjson.encode(shard) .. ',' .. epoch .. ']'
+  end
+end
+-- Nothing but late publications.
+if #taken == 0 and ARGV[7] == '{}' then return t[1] end
+
+local revision = string.format('%.0f', t[1] + 1)
+for _, segment in ipairs(fields) do call('HSET', KEYS[2], segment, seen[segment]) end
+if ARGV[8] == '1' then call('HSET', KEYS[1], 'founded', '1') end
+if ARGV[9] ~= '' then call('HSET', KEYS[1], 'shards', ARGV[9]) end
+if ARGV[11] == 'none' then call('HDEL', KEYS[1], 'plan', 'planId')
+elseif ARGV[11] ~= '' then call('HSET', KEYS[1], 'plan', ARGV[11], 'planId', ARGV[12]) end
+for _, it in ipairs(cjson.decode(ARGV[13])) do call('RPUSH', KEYS[4], it) end
+call('LTRIM', KEYS[4], -tonumber(ARGV[6]), -1)
+for _, name in ipairs(cjson.decode(ARGV[15])) do call('HDEL', KEYS[5], name) end
+local retain = cjson.decode(ARGV[14])
+for i = 1, #retain, 2 do call('HSET', KEYS[5], retain[i], retain[i + 1]) end
+call('HSET', KEYS[1], 'revision', revision)
+call('RPUSH', KEYS[3], '{"revision":' .. revision .. ',"assignments":[' .. table.concat(taken, ',') ..
+  '],"rest":' .. ARGV[7] .. '}')
+call('LTRIM', KEYS[3], -tonumber(ARGV[5]), -1)
+call('PUBLISH', ARGV[4], revision)
+return revision
+`
+
+/**
+ * A ticket is above all that were drawn, and not below the time in ms: so that a server that lost its last writes
+ * draws none twice. Terms likewise.
+ */
+const CLOCK = `
+local function now(given)
+  if given ~= '' then return tonumber(given) end
+  local t = redis.call('TIME')
+  return t[1] * 1000 + math.floor(t[2] / 1000)
+end
+local function next(last, given)
+  return string.format('%.0f', math.max(tonumber(last or 0) + 1, now(given)))
+end
+`
+
+/**
+ * KEYS  t
+ * ARGV  time or ''
+ * Returns the ticket
+ */
+export const TICKET_LUA = `${CLOCK}
+local ticket = next(redis.call('HGET', KEYS[1], 'ticket'), ARGV[1])
+redis.call('HSET', KEYS[1], 'ticket', ticket)
+return ticket
+`
+
+/**
+ * The lease, on the server's clock.
+ *
+ * KEYS  t
+ * ARGV  time or '', acquire or renew or release, holder, duration in ms, term ('' to acquire)
+ * Returns term and expiry, or nil where another has it or it is not so
+ */
+export const LEASE_LUA = `${CLOCK}
+local at, what, holder = now(ARGV[1]), ARGV[2], ARGV[3]
+local t = redis.call('HMGET', KEYS[1], 'holder', 'term', 'expires')
+local stands = t[1] and t[1] ~= '' and at < tonumber(t[3])
+if what == 'release' then
+  -- The term stays: the next holder's is higher.
+  if t[1] == holder and t[2] == ARGV[5] then redis.call('HSET', KEYS[1], 'holder', '', 'expires', '0') end
+  return false
+end
+if what == 'renew' and not (stands and t[1] == holder and t[2] == ARGV[5]) then return false end
+if what == 'acquire' and stands and t[1] ~= holder then return false end
+local term = stands and t[2] or next(t[2], ARGV[1])
+local expires = string.format('%.0f', at + tonumber(ARGV[4]))
+redis.call('HSET', KEYS[1], 'holder', holder, 'term', term, 'expires', expires)
+return { term, expires }
+`

@@ -1,0 +1,227 @@
+import { type Clock, type Random, systemClock, systemRandom } from '../../clock'
+import { ErrorCode, ForeshardError, invalid, isForeshardError } from '../../errors'
+import { unknownShard } from '../../placement/assignment'
+import type {
+  Founding,
+  Lease,
+  Topology,
+  TopologyChange,
+  TopologyDelta,
+  TopologyStore,
+} from '../../topology-store'
+import { connectionOf } from './client'
+import type { Argument, RedisConnection, Reply } from './connection'
+import { failureOf } from './failure'
+import { CHANGES_SINCE_LUA, COMMIT_LUA, CREATE_LUA, LEASE_LUA, READ_LUA, TICKET_LUA } from './lua/topology'
+import { Script } from './script'
+import {
+  changeArguments,
+  checkChange,
+  checkFounding,
+  decodeDelta,
+  decodeTopology,
+  foundingArguments,
+} from './topology-fields'
+
+const READ = new Script(READ_LUA)
+const CREATE = new Script(CREATE_LUA)
+const CHANGES_SINCE = new Script(CHANGES_SINCE_LUA)
+const COMMIT = new Script(COMMIT_LUA)
+const TICKET = new Script(TICKET_LUA)
+const LEASE = new Script(LEASE_LUA)
+
+const CONNECT_MS = 5_000
+/** Finished reshardings that are remembered, and so can be rolled back. */
+const HISTORY = 32
+/** Changes that a reader may be behind before it has to read the topology in full. */
+const DELTAS = 4096
+
+export interface RedisTopologyOptions {
+  /** What its keys begin with; another one for each topology on a server. */
+  prefix?: string
+  /** Whether the server keeps what it acknowledged over a restart (AOF). */
+  durable?: boolean
+  /** Judges the lease in place of the server's clock, for simulations. */
+  clock?: Clock
+  random?: Random
+}
+
+/** The topology on a Redis (6.2 or later) or Valkey server, which may also be one of the shards. */
+export function redisTopology(client: object, options: RedisTopologyOptions = {}): TopologyStore {
+  return new RedisTopology(client, options)
+}
+
+class RedisTopology implements TopologyStore {
+  readonly supports: TopologyStore['supports']
+  readonly #connection: RedisConnection
+  readonly #keys: Readonly<Record<'t' | 'a' | 'd' | 'h' | 'r', string>>
+  readonly #channel: string
+  readonly #clock: Clock | undefined
+  readonly #newId: () => string
+  readonly #listeners = new Set<() => void>()
+  #subscription: Promise<(() => void) | undefined> | undefined
+  #buckets = 0
+  #openers = 0
+
+  constructor(client: object, options: RedisTopologyOptions) {
+    const { prefix = '~foreshard:', durable = false, clock, random = systemRandom } = options
+    if (typeof prefix !== 'string' || prefix === '')
+      throw invalid('options.prefix', 'must be a non-empty string')
+    this.#connection = connectionOf(client)
+    const t = `${prefix}t`
+    this.#keys = { t, a: `${t}:a`, d: `${t}:d`, h: `${t}:h`, r: `${t}:r` }
+    this.#channel = `${t}:changes`
+    this.#clock = clock
+    this.#newId = () => `redis-${Math.floor(random() * 2 ** 48).toString(16)}`
+    this.supports = { durable, multiProcess: true }
+  }
+
+  async open(founding: Founding): Promise<Topology> {
+    await this.#connect()
+    let reply = await this.#read()
+    if (reply === null) {
+      checkFounding(founding)
+      await this.#run(CREATE, [this.#keys.t], foundingArguments(this.#newId(), founding))
+      reply = await this.#read()
+    }
+    const topology = decodeTopology(reply as Reply[])
+    this.#buckets = topology.buckets
+    this.#openers++
+    return topology
+  }
+
+  #read(): Promise<Reply> {
+    const { t, a, h, r } = this.#keys
+    return this.#run(READ, [t, a, h, r], [])
+  }
+
+  /** Closes it for one opener. The client is its owner's to close. */
+  async close(): Promise<void> {
+    if (this.#openers === 0 || --this.#openers > 0) return
+    this.#listeners.clear()
+    await this.#unsubscribe()
+  }
+
+  async changesSince(revision: number): Promise<TopologyDelta[] | undefined> {
+    this.#ready()
+    const { t, d } = this.#keys
+    const reply = await this.#run(CHANGES_SINCE, [t, d], [String(revision)])
+    return reply === null ? undefined : (reply as Reply[]).map(decodeDelta)
+  }
+
+  async commit(change: TopologyChange): Promise<number | undefined> {
+    this.#ready()
+    checkChange(change, this.#buckets)
+    const { t, a, d, h, r } = this.#keys
+    const args = changeArguments(change, this.#channel, DELTAS, HISTORY)
+    const reply = await this.#run(COMMIT, [t, a, d, h, r], args)
+    if (reply === null) return undefined
+    if (Array.isArray(reply)) {
+      const index = Number(reply[1])
+      throw unknownShard(`change.assignments[${index}].shard`, change.assignments![index]!.shard)
+    }
+    // Those of this process need not wait for the message.
+    queueMicrotask(() => this.#tell())
+    return Number(reply)
+  }
+
+  async drawTicket(): Promise<number> {
+    this.#ready()
+    return Number(await this.#run(TICKET, [this.#keys.t], [this.#time]))
+  }
+
+  async acquireLease(holder: string, durationMs: number): Promise<Lease | undefined> {
+    this.#ready()
+    if (typeof holder !== 'string' || holder === '') throw invalid('holder', 'must be a name')
+    checkDuration(durationMs)
+    const reply = await this.#lease('acquire', holder, durationMs, '')
+    return reply && { holder, term: Number(reply[0]), expiresAt: Number(reply[1]) }
+  }
+
+  async renewLease(holder: string, term: number, durationMs: number): Promise<boolean> {
+    this.#ready()
+    checkDuration(durationMs)
+    return (await this.#lease('renew', holder, durationMs, String(term))) !== undefined
+  }
+
+  async releaseLease(holder: string, term: number): Promise<void> {
+    this.#ready()
+    await this.#lease('release', holder, 0, String(term))
+  }
+
+  async #lease(what: string, holder: string, durationMs: number, term: string): Promise<Reply[] | undefined> {
+    const args = [this.#time, what, holder, String(durationMs), term]
+    return ((await this.#run(LEASE, [this.#keys.t], args)) as Reply[] | null) ?? undefined
+  }
+
+  /** By pub/sub, on a connection that is duplicated from the client; where that fails there is the caller's polling. */
+  watch(listener: () => void): () => void {
+    this.#ready()
+    const own = () => listener()
+    this.#listeners.add(own)
+    this.#subscription ??= this.#connection
+      .subscribe(this.#channel, () => this.#tell())
+      .catch(() => undefined)
+    return () => {
+      this.#listeners.delete(own)
+      if (this.#listeners.size === 0) void this.#unsubscribe()
+    }
+  }
+
+  #tell(): void {
+    for (const listener of [...this.#listeners]) listener()
+  }
+
+  async #unsubscribe(): Promise<void> {
+    const subscription = this.#subscription
+    this.#subscription = undefined
+    const end = await subscription
+    end?.()
+  }
+
+  get #time(): string {
+    return this.#clock ? String(Math.floor(this.#clock.now())) : ''
+  }
+
+  async #connect(): Promise<void> {
+    if (this.#connection.ready) return
+    const patience = new AbortController()
+    try {
+      await Promise.race([
+        this.#connection.whenReady(patience.signal),
+        systemClock.sleep(CONNECT_MS, patience.signal).then(() => {
+          throw new Error(`no connection within ${CONNECT_MS} ms`)
+        }),
+      ])
+    } catch (error) {
+      throw unavailable(error)
+    } finally {
+      patience.abort()
+    }
+  }
+
+  async #run(script: Script, keys: readonly string[], args: readonly Argument[]): Promise<Reply> {
+    if (!this.#connection.ready) throw unavailable(new Error('the client is not connected'))
+    try {
+      return await script.run(this.#connection, keys, args)
+    } catch (error) {
+      if (isForeshardError(error) || failureOf(error) === 'unknown') throw error
+      throw unavailable(error)
+    }
+  }
+
+  #ready(): void {
+    if (this.#openers === 0)
+      throw new ForeshardError(ErrorCode.CLOSED, 'the topology is not open; a router opens it and closes it')
+  }
+}
+
+function unavailable(cause: unknown): ForeshardError {
+  const message = cause instanceof Error ? cause.message : String(cause)
+  return new ForeshardError(ErrorCode.TOPOLOGY_UNAVAILABLE, `the topology's Redis: ${message}`, { cause })
+}
+
+function checkDuration(durationMs: number): void {
+  if (!Number.isFinite(durationMs) || durationMs <= 0)
+    throw invalid('durationMs', 'must be a number of ms above 0')
+}

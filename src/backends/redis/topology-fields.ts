@@ -1,0 +1,170 @@
+import { ErrorCode, ForeshardError, invalid } from '../../errors'
+import {
+  bucketSegment,
+  checkSegment,
+  isTagSegment,
+  type SegmentId,
+  type ShardId,
+} from '../../placement/segment'
+import type {
+  AssignmentEntry,
+  Founding,
+  HistoryEntry,
+  PlanEntry,
+  RetainedEntry,
+  ShardEntry,
+  Topology,
+  TopologyChange,
+  TopologyDelta,
+} from '../../topology-store'
+import type { Reply } from './connection'
+
+/** The topology as it is kept in Redis, described in lua/topology.ts. */
+
+/** The first owners of all buckets in one text: bytes of an Int32Array, little-endian, in base64. */
+interface StoredFounding {
+  readonly shards: readonly ShardId[]
+  readonly owners: string
+}
+
+export function checkFounding({ buckets, shards, owners }: Founding): void {
+  if (owners.length !== buckets)
+    throw invalid('founding.owners', `must name an owner for each of ${buckets} buckets`)
+  for (const owner of owners)
+    if (!shards[owner]) throw invalid('founding.owners', `names shard ${owner} of ${shards.length}`)
+}
+
+export function foundingArguments(id: string, { buckets, seed, shards, owners }: Founding): string[] {
+  const entries = shards.map(({ id, weight }) => ({ id, weight, state: 'active', incarnation: '' }))
+  const bytes = Buffer.alloc(owners.length * 4)
+  for (const [bucketId, owner] of owners.entries()) bytes.writeInt32LE(owner, bucketId * 4)
+  const founding: StoredFounding = { shards: shards.map((it) => it.id), owners: bytes.toString('base64') }
+  return [id, String(buckets), String(seed), JSON.stringify(entries), JSON.stringify(founding)]
+}
+
+/** What every reader relies on; whether the shards are known is for the server to say. */
+export function checkChange({ assignments = [] }: TopologyChange, buckets: number): void {
+  for (const [i, { segment, shard, epoch }] of assignments.entries()) {
+    const field = `change.assignments[${i}]`
+    checkSegment(segment, buckets, `${field}.segment`)
+    if (!Number.isSafeInteger(epoch) || epoch < 1)
+      throw invalid(`${field}.epoch`, 'must be a whole number from 1')
+    if (shard === undefined && !isTagSegment(segment))
+      throw invalid(`${field}.shard`, 'is missing; only a tag can be merged away')
+    if (shard === '') throw invalid(`${field}.shard`, 'is empty; a shard has a name')
+  }
+}
+
+/** The arguments of COMMIT_LUA. */
+export function changeArguments(
+  change: TopologyChange,
+  channel: string,
+  deltas: number,
+  histories: number,
+): string[] {
+  const { expect = {}, assignments = [], ...rest } = change
+  const { founded, shards, plan, history = [], retain = [], release = [] } = rest
+  const text = (value: number | undefined) => (value === undefined ? '' : String(value))
+  const expectedPlan = expect.plan === undefined ? '' : expect.plan === null ? 'none' : `=${expect.plan}`
+  const retained = retain.flatMap((it) => [retainedName(it), JSON.stringify(it)])
+  // What is retained anew takes the place of what was.
+  const args = [
+    text(expect.revision),
+    text(expect.term),
+    expectedPlan,
+    channel,
+    String(deltas),
+    String(histories),
+  ]
+  args.push(JSON.stringify(rest), founded ? '1' : '', shards ? JSON.stringify(shards) : '')
+  args.push(shards ? JSON.stringify(shards.map(({ id }) => id)) : '')
+  args.push(plan === undefined ? '' : plan === null ? 'none' : JSON.stringify(plan), plan?.id ?? '')
+  args.push(JSON.stringify(history.map((it) => JSON.stringify(it))), JSON.stringify(retained))
+  args.push(JSON.stringify(release.map(retainedName)))
+  for (const { segment, shard, epoch } of assignments) args.push(segment, shard ?? '', String(epoch))
+  return args
+}
+
+export function decodeDelta(reply: Reply): TopologyDelta {
+  return readable(() => {
+    const { revision, assignments, rest } = parse(String(reply)) as {
+      revision: number
+      assignments: [SegmentId, ShardId, number][] | Record<string, never>
+      rest: Omit<TopologyDelta, 'revision'>
+    }
+    if (!Array.isArray(assignments) || assignments.length === 0) return { ...rest, revision }
+    const entries = assignments.map(([segment, shard, epoch]) => ({
+      segment,
+      shard: shard === '' ? undefined : shard,
+      epoch,
+    }))
+    return { ...rest, assignments: entries, revision }
+  })
+}
+
+export function decodeTopology(reply: readonly Reply[]): Topology {
+  return readable(() => {
+    const [fields, changed, history, retained] = reply as [Reply[], Reply[], Reply[], Reply[]]
+    const [id, revision, buckets, seed, founded, shards, plan, founding] = fields.map((it) =>
+      it === null ? '' : String(it),
+    ) as [string, string, string, string, string, string, string, string]
+    const entries = history.map((it) => JSON.parse(String(it)) as HistoryEntry)
+    const kept = retained.map((it) => JSON.parse(String(it)) as RetainedEntry)
+    return {
+      id,
+      revision: Number(revision),
+      buckets: Number(buckets),
+      seed: Number(seed),
+      founded: founded === '1',
+      shards: JSON.parse(shards) as ShardEntry[],
+      assignments: assignmentsOf(Number(buckets), JSON.parse(founding) as StoredFounding, changed),
+      plan: plan === '' ? undefined : (parse(plan) as PlanEntry),
+      history: entries,
+      retained: kept.sort((a, b) => a.until - b.until || (retainedName(a) < retainedName(b) ? -1 : 1)),
+    }
+  })
+}
+
+/** Every bucket, as it was founded or as it is now, then every carved tag. */
+function assignmentsOf(buckets: number, founding: StoredFounding, changed: Reply[]): AssignmentEntry[] {
+  const bytes = Buffer.from(founding.owners, 'base64')
+  if (bytes.length !== buckets * 4) throw new Error('the first owners are cut')
+  const assignments: AssignmentEntry[] = []
+  for (let bucketId = 0; bucketId < buckets; bucketId++) {
+    const shard = founding.shards[bytes.readInt32LE(bucketId * 4)]
+    if (shard === undefined) throw new Error(`bucket ${bucketId} has no first owner`)
+    assignments.push({ segment: bucketSegment(bucketId), shard, epoch: 1 })
+  }
+  for (let i = 0; i < changed.length; i += 2) {
+    const segment = String(changed[i])
+    checkSegment(segment, buckets, 'segment')
+    const found = /^(\d+) (.*)$/s.exec(String(changed[i + 1]))!
+    const entry = { segment, shard: found[2]!, epoch: Number(found[1]) }
+    if (!isTagSegment(segment)) assignments[Number(segment.slice(1))] = entry
+    else if (entry.shard !== '') assignments.push(entry)
+  }
+  return assignments
+}
+
+/** JSON has no Infinity: a limit of a plan that is none was written as null. */
+function parse(text: string): unknown {
+  return JSON.parse(text, (name, value) =>
+    value === null && /^max(Keys|Bytes)PerSecond$/.test(name) ? Number.POSITIVE_INFINITY : value,
+  )
+}
+
+function readable<T>(decode: () => T): T {
+  try {
+    return decode()
+  } catch (cause) {
+    throw new ForeshardError(
+      ErrorCode.TOPOLOGY_CORRUPT,
+      `the topology in Redis cannot be read: ${(cause as Error).message}; restore its keys from a backup`,
+      { cause },
+    )
+  }
+}
+
+function retainedName({ segment, shard, epoch }: Pick<RetainedEntry, 'segment' | 'shard' | 'epoch'>): string {
+  return JSON.stringify([segment, shard, epoch])
+}
