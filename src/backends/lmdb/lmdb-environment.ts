@@ -1,4 +1,4 @@
-import { mkdirSync, realpathSync } from 'node:fs'
+import { mkdirSync, realpathSync, statfsSync } from 'node:fs'
 import { extname, resolve } from 'node:path'
 import { type Database, open, type RootDatabase } from 'lmdb'
 import { ErrorCode, ForeshardError, invalid } from '../../errors'
@@ -10,7 +10,10 @@ export type Records = Database<Buffer, Buffer>
 export interface LmdbOptions {
   /** A folder, or a file with an extension. Made if it is not there. */
   path?: string
-  /** A database that is open already; it is not closed here. */
+  /**
+   * A database that is open already; it is not closed here. Open it with `eventTurnBatching: false`, or a full disk shows
+   * as an unhandled rejection within lmdb, too.
+   */
   database?: RootDatabase
   /**
    * What an acknowledged write survives. machine: every commit is synced to the disk before it is acknowledged.
@@ -105,6 +108,8 @@ export class LmdbEnvironment {
         keyEncoding: 'binary',
         encoding: 'binary',
         maxDbs: 64,
+        // Its batches are promises of lmdb's own, which nobody can catch when a commit fails.
+        eventTurnBatching: false,
         // With it a commit would be acknowledged before it is on the disk.
         overlappingSync: false,
         noSync: durability === 'process',
@@ -120,7 +125,12 @@ export class LmdbEnvironment {
    */
   async write<T>(step: () => T): Promise<T> {
     const { records } = this
-    const result = await records.childTransaction(step)
+    let result: T
+    try {
+      result = await records.childTransaction(step)
+    } catch (error) {
+      throw this.#writeFailure(error)
+    }
     // A database that was given may acknowledge commits before they are on the disk.
     if (this.#shared?.adopted && this.#options.durability !== 'process') await records.flushed
     return result
@@ -147,6 +157,17 @@ export class LmdbEnvironment {
     await closed
   }
 
+  /** LMDB undid the transaction. Whether for want of room it does not always say: a write cut short is an I/O error. */
+  #writeFailure(error: unknown): unknown {
+    if (!(error instanceof Error) || error instanceof ForeshardError) return error
+    // Rejected a moment later, with the reason.
+    const { commitError } = error as { commitError?: Promise<never> }
+    if (!commitError) return FULL.test(error.message) ? new NoRoom(error) : error
+    commitError.catch(() => {})
+    const { bavail, bsize } = statfsSync(this.#path)
+    return bavail * bsize < ROOM_FOR_A_COMMIT_BYTES ? new NoRoom(error) : error
+  }
+
   #openFailure(cause: unknown): unknown {
     if (cause instanceof ForeshardError) return cause
     const message = cause instanceof Error ? cause.message : String(cause)
@@ -162,12 +183,15 @@ export class LmdbEnvironment {
   }
 }
 
-/** Whether an error of LMDB says that there is no room left. The transaction was undone. */
-export function isFull(error: unknown): boolean {
-  return (
-    error instanceof Error &&
-    /MDB_MAP_FULL|ENOSPC|No space left|EDQUOT|quota|EFBIG|File too large/i.test(error.message)
-  )
+const FULL = /MDB_MAP_FULL|ENOSPC|No space left|quota/i
+/** A disk with less than this is full, as far as a commit is concerned that it did not take. */
+const ROOM_FOR_A_COMMIT_BYTES = 4 * 1024 * 1024
+
+/** The disk has no room for a commit; nothing was written. */
+export class NoRoom extends Error {
+  constructor(cause: unknown) {
+    super('the disk of the LMDB file is full; nothing was written', { cause })
+  }
 }
 
 /** The given path or options, checked. */

@@ -1,7 +1,7 @@
 import { ErrorCode, ForeshardError } from '../../errors'
 import type { Ledger, LedgerIdentity } from '../ledger'
 import { LmdbBucket } from './lmdb-bucket'
-import { isFull, type LmdbEnvironment, type Records } from './lmdb-environment'
+import { type LmdbEnvironment, NoRoom, type Records } from './lmdb-environment'
 import { expiredRange, ownKey, prefixOf, within } from './record-key'
 
 /** Of the layout in record-key.ts. */
@@ -51,12 +51,9 @@ export class LmdbLedger implements Ledger {
         return result
       })
     } catch (cause) {
-      if (!isFull(cause)) throw cause
-      throw new ForeshardError(
-        ErrorCode.SHARD_FULL,
-        'the disk of the LMDB file is full; nothing was written',
-        { cause },
-      )
+      throw cause instanceof NoRoom
+        ? new ForeshardError(ErrorCode.SHARD_FULL, cause.message, { cause })
+        : cause
     }
   }
 
