@@ -70,6 +70,16 @@ export class CoAccessGraph {
     return best
   }
 
+  /** Weight of what two items alone are accessed together in, and their part in longer transactions. */
+  tie(a: number, b: number): number {
+    let sum = 0
+    for (const index of this.#of[a] ?? []) {
+      const { items, weight } = this.#transactions[index]!
+      if (items.length <= LONGEST_TRANSACTION && items.includes(b)) sum += weight / (items.length - 1)
+    }
+    return sum
+  }
+
   /** The other items by their tie to this one, strongest first. */
   neighbours(item: number): { item: number; weight: number }[] {
     const ties = new Map<number, number>()

@@ -21,6 +21,10 @@ const STILL_GOOD = 0.8
 /** Small moves are preferred to large ones of the same gain, but not without limit: share of a fair share. */
 const SIZE_FLOOR = 0.1
 const REFINEMENTS = 400
+/** Exchanges in a plan, items that one is sought for each time, and items of the other shard that it is tried with. */
+const MOST_SWAPS = 64
+const SWAPPED = 24
+const SIMILAR = 8
 
 export interface PlannerInput {
   readonly items: number
@@ -77,6 +81,7 @@ export class Planner {
   readonly #prices: Float64Array[]
   readonly #vector: Float64Array
   #pool: number[] = []
+  #swaps = 0
   #moves = 0
   #moved = 0
   #bytes = 0
@@ -172,8 +177,81 @@ export class Planner {
     if (fresh) this.#pool = this.#candidates(this.table.peak() > 1 + this.#in.tolerance)
     const made = this.#best(this.#pool)
     // To look through all items costs far more than to look once more at those that were promising.
-    this.#pool = made > 0 ? this.#pool : []
-    return made > 0 || !fresh
+    if (made > 0 || !fresh) {
+      if (made === 0) this.#pool = []
+      return true
+    }
+    const swapped = this.#swap(this.#pool)
+    this.#pool = []
+    return swapped
+  }
+
+  /** Exchanges two items where no single move helps any more: the best exchange of a promising item for a smaller one. */
+  #swap(pool: readonly number[]): boolean {
+    const { weights, fixed, items, graph, open } = this.#in
+    if (this.#swaps++ >= MOST_SWAPS) return false
+    const onShard: number[][] = weights.map(() => [])
+    for (let item = 0; item < items; item++)
+      if (!fixed[item] && this.#leads(item)) onShard[this.assignment[item]!]!.push(item)
+    for (const list of onShard) list.sort((a, b) => this.#share[a]! - this.#share[b]! || a - b)
+    let best: { item: number; other: number; gain: number } | undefined
+    for (const item of pool.slice(0, SWAPPED)) {
+      if (!this.#leads(item) || !open[this.assignment[item]!]) continue
+      for (const to of this.#targets(item, this.#gather([item]))) {
+        const ties = graph.empty
+          ? []
+          : onShard[to]!.filter((other) => graph.strongest(other) === this.assignment[item])
+        const others = new Set([
+          ...similar(onShard[to]!, this.#share, this.#share[item]!),
+          ...ties.slice(0, SIMILAR),
+        ])
+        for (const other of others) {
+          const gain = this.#exchange(item, other)
+          if (gain > 0 && (best === undefined || gain > best.gain)) best = { item, other, gain }
+        }
+      }
+    }
+    if (best === undefined) return false
+    const { item, other } = best
+    const [from, to] = [this.assignment[item]!, this.assignment[other]!]
+    this.#carryOut([item], to)
+    this.#carryOut([other], from)
+    return true
+  }
+
+  /** J before − J after two items have changed places; 0 where that is not worth it or not affordable. */
+  #exchange(item: number, other: number): number {
+    const { objective, graph, recurrence, shardOf } = this.#in
+    const a = this.assignment[item]!
+    const b = this.assignment[other]!
+    if (
+      !this.#affordsAll([
+        [item, b],
+        [other, a],
+      ])
+    )
+      return 0
+    const vector = this.#gather([item]).slice()
+    const back = this.#gather([other])
+    for (let t = 0; t < vector.length; t++) vector[t]! -= back[t]!
+    let gain = objective.imbalance * this.table.gain(a, b, vector)
+    let moved = 0
+    for (const [each, from, to] of [
+      [item, a, b],
+      [other, b, a],
+    ] as const) {
+      const change = (to === shardOf[each] ? 0 : 1) - (from === shardOf[each] ? 0 : 1)
+      moved += change * this.shareOf(each)
+      if (!graph.empty && graph.total > 0)
+        gain +=
+          (objective.crossing * recurrence * (graph.affinity(each, to) - graph.affinity(each, from))) /
+          graph.total
+    }
+    // Tied to each other they will still be apart, though each counted on the other to be there.
+    if (!graph.empty && graph.total > 0)
+      gain -= (objective.crossing * recurrence * 2 * graph.tie(item, other)) / graph.total
+    gain -= objective.churn * moved
+    return gain > 2 * LEAST_GAIN + MARGIN * objective.churn * Math.max(0, moved) ? gain : 0
   }
 
   /** Makes the best moves among these items; how many. */
@@ -351,12 +429,16 @@ export class Planner {
   }
 
   #affords(items: readonly number[], to: number): boolean {
+    return this.#affordsAll(items.map((item) => [item, to] as const))
+  }
+
+  #affordsAll(changes: readonly (readonly [item: number, to: number])[]): boolean {
     const { shardOf, maxMoves, maxLoadShare, maxBytes, bytes, open } = this.#in
-    if (!open[to]) return false
     let moves = this.#moves
     let moved = this.#moved
     let size = this.#bytes
-    for (const item of items) {
+    for (const [item, to] of changes) {
+      if (!open[to]) return false
       const was = this.#counted(item) ? 1 : 0
       const is = to === shardOf[item] && this.#leads(item) ? 0 : 1
       if (was === is) continue
@@ -415,6 +497,26 @@ export class Planner {
       }
     }
   }
+}
+
+/** Some items of a list, sorted by share, that have from a tenth of `share` up to a little more than it. */
+function similar(sorted: readonly number[], shares: ArrayLike<number>, share: number): number[] {
+  const lowerBound = (value: number) => {
+    let low = 0
+    let high = sorted.length
+    while (low < high) {
+      const middle = (low + high) >>> 1
+      if (shares[sorted[middle]!]! < value) low = middle + 1
+      else high = middle
+    }
+    return low
+  }
+  const from = lowerBound(0.1 * share)
+  const to = lowerBound(1.1 * share)
+  const step = Math.max(1, (to - from) / SIMILAR)
+  const found: number[] = []
+  for (let k = from; k < to; k += step) found.push(sorted[Math.floor(k)]!)
+  return found
 }
 
 /** The k highest of what is offered. */

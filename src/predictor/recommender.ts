@@ -212,17 +212,22 @@ export class Recommender {
         deviation: objective.crossing * Math.sqrt(Math.abs(uncrossed) / Math.max(50, graph.total)),
       }
     })
-    for (let round = 0; ; round++) {
-      if (moves.length === 0) return { moves, judgement: undefined }
-      const judgement = await future.judge(moves, objective, random, pace)
-      const kept = moves.filter(
-        (move, k) =>
-          request.draining.has(shards[shardOf[move.item]!]!) ||
-          (judgement.last[k]!.gain > 0 && judgement.last[k]!.probability >= LEAST_PROBABILITY),
-      )
-      if (kept.length === moves.length || round === ROUNDS) return { moves, judgement }
+    if (moves.length === 0) return { moves, judgement: undefined }
+    let judgement = await future.judge(moves, objective, random, pace)
+    for (let round = 0; round < ROUNDS; round++) {
+      const { last } = judgement
+      const harms = (k: number) => last[k]!.gain <= 0 || last[k]!.probability < LEAST_PROBABILITY
+      const kept = moves.filter((move, k) => request.draining.has(shards[shardOf[move.item]!]!) || !harms(k))
+      if (kept.length === moves.length) break
+      if (kept.length === 0) return { moves: [], judgement: undefined }
+      // One at a time they may seem useless where together they are not: then they stay.
+      const without = await future.judge(kept, objective, random, pace)
+      if (without.whole.gain < judgement.whole.gain) break
       moves = kept
+      judgement = without
     }
+    const due = request.draining.size > 0 || judgement.whole.gain > 0
+    return due ? { moves, judgement } : { moves: [], judgement: undefined }
   }
 
   #prediction(made: Made): ShardAssignmentPrediction {

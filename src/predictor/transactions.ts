@@ -103,7 +103,7 @@ export class Transactions {
   advance(intervals: number): void {
     const passed = Math.min(intervals, this.span)
     const share = this.#rate === 0 ? 1 : 0.2
-    this.#rate = (1 - share) ** passed * (this.#rate + share * (this.#inInterval - this.#rate))
+    this.#rate = 0.8 ** (passed - 1) * (this.#rate + share * (this.#inInterval - this.#rate))
     this.#inInterval = 0
     this.#chance = Math.min(1, this.capacity / this.span / Math.max(this.#rate, 1e-9))
   }
