@@ -7,7 +7,7 @@ export interface RecordedStore {
   get(key: string): Promise<unknown>
   has(key: string): Promise<boolean>
   set(key: string, value: unknown, options?: { ttlMs?: number; ifVersion?: number }): Promise<unknown>
-  delete(key: string, options?: { ifVersion?: number }): Promise<boolean>
+  delete(key: string, options?: { ifVersion?: number }): Promise<{ deleted: boolean }>
   getWithVersion(key: string): Promise<{ value: unknown; version: number } | undefined>
   update(key: string, next: (value: unknown) => unknown): Promise<unknown>
   getMany(keys: readonly string[]): Promise<ReadonlyMap<string, unknown>>
@@ -83,7 +83,7 @@ export class Client {
   }
 
   async delete(key: string): Promise<void> {
-    await this.#record('delete', key, undefined, () => this.#store.delete(key))
+    await this.#record('delete', key, undefined, async () => (await this.#store.delete(key)).deleted)
   }
 
   /** Reads a version, and writes only if it still stands; `value` undefined deletes. */
@@ -98,7 +98,7 @@ export class Client {
     if (value === undefined && ifVersion === 0) return
     await this.#record('cas', key, { expect: seen.output, value }, () =>
       value === undefined
-        ? applied(this.#store.delete(key, { ifVersion }))
+        ? applied(this.#store.delete(key, { ifVersion }).then(({ deleted }) => deleted))
         : applied(this.#store.set(key, value, { ifVersion }).then(() => true)),
     )
   }

@@ -36,7 +36,7 @@ describe('virtual time', () => {
 
   it('stands still while real work is under way', async () => {
     const time = new VirtualTime(0)
-    const work = () => time.external(new Promise((resolve) => process.nextTick(() => setImmediate(resolve))))
+    const work = () => time.external(() => new Promise((resolve) => setImmediate(resolve)))
     await time.run(async () => {
       const late = time.clock.sleep(1).then(() => time.clock.now())
       for (let i = 0; i < 5; i++) await work()
