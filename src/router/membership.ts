@@ -50,7 +50,8 @@ export class Membership {
   }
 
   /**
-   * Binds the store, enters the shard into the topology, and moves its share of the buckets to it. A shard that the
+   * Binds the store, enters the shard into the topology, and moves its share of the buckets to it. Resolves when it has
+   * them, as a drain does when the shard has nothing; progress and the signal are there meanwhile. A shard that the
    * topology has already, because another router added it, is only attached; one that is draining is taken back.
    */
   async add(id: ShardId, store: ShardStore, options: AddShardOptions): Promise<Resharding> {
@@ -85,7 +86,10 @@ export class Membership {
     if (!isNew)
       return { accepted: false, reason: `shard ${id} is part of the topology already; its store is attached` }
     if (!rebalance) return { accepted: false, reason: `shard ${id} has joined empty, as asked` }
-    return this.#reshardings.request(1, this.#share(id), { reason: `shard ${id} has joined`, ...resharding })
+    const asked = { reason: `shard ${id} has joined`, ...resharding }
+    const answer = await this.#reshardings.request(1, this.#share(id), asked)
+    if (answer.accepted) await answer.done
+    return answer
   }
 
   /**

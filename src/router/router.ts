@@ -189,6 +189,7 @@ export class ShardRouter {
 
   /**
    * Lets a shard join and moves its share of the buckets to it, 1/(n+1) with equal weights; none moves between the others.
+   * Resolves when that is done; look at `monitorReshardingProgress` meanwhile, and cancel by the signal.
    * `rebalance: false`: it joins empty. Every router of the deployment needs the store: a shard that another one added is
    * attached by the same call, and nothing is moved.
    */

@@ -1,45 +1,28 @@
-import { systemClock } from '../clock'
+import { ManualClock } from '../clock'
 import type { ShardStore, ShardSupports } from '../shard-store'
+import { registerContract, type TestFunction } from './contract-suite'
 import { copyPromises } from './shard-store-suite/copying'
 import { expiryPromises } from './shard-store-suite/expiry'
 import { fencePromises } from './shard-store-suite/fences'
 import { keyPromises } from './shard-store-suite/keys'
 import { lifecyclePromises } from './shard-store-suite/lifecycle'
 import { operationPromises } from './shard-store-suite/operations'
+import type { Promised, StoreUnderTest } from './shard-store-suite/promise'
 import { randomWalk } from './shard-store-suite/random-walk'
 import { scanPromises } from './shard-store-suite/scans'
-import { BINDING, ShardUnderTest } from './shard-store-suite/shard-under-test'
-
-export interface StoreUnderTest {
-  /** Empty, and not yet opened. */
-  store: ShardStore
-  /** The clock that the store judges expiries and holds by; `advance` may really wait where it is a server's. */
-  clock: { now(): number; advance(ms: number): Promise<void> }
-  /** Of a durable store: what another process finds after this one is gone, not yet opened. */
-  reopen?(): Promise<ShardStore>
-  /** Called when the test is over and the store is closed: removes what was made for it. */
-  close?(): Promise<void>
-}
-
-/** A test of the suite, and what a store must declare for it to make sense. */
-export interface Promised {
-  readonly name: string
-  readonly needs?: (supports: ShardSupports) => string | false
-  readonly run: (shard: ShardUnderTest, made: StoreUnderTest) => Promise<void>
-}
+import { ShardUnderTest } from './shard-store-suite/shard-under-test'
 
 /**
  * The contract of ShardStore as tests: every row of the fence table, every promise of its comments. `test` is that of
- * vitest, jest or node:test. What a store declares it cannot do is reported as skipped, by a test of that name.
+ * vitest, jest or node:test. What a store declares it cannot do is reported as skipped, by a test of that name. The
+ * factory gives an empty store, or one with the clock that it has of its own; without one it goes by its binding's.
  */
-export async function testShardStore(options: {
-  test: (name: string, run: () => Promise<void>) => void
-  factory: () => Promise<StoreUnderTest> | StoreUnderTest
+export function testShardStore(options: {
+  test: TestFunction
+  factory: () => StoreUnderTest | ShardStore | Promise<StoreUnderTest | ShardStore>
   /** Of a store whose factory is costly to call outside of a test. */
   supports?: ShardSupports
-}): Promise<void> {
-  const { test, factory } = options
-  const supports = options.supports ?? (await declared(factory))
+}): void | Promise<void> {
   const promises: Promised[] = [
     ...operationPromises,
     ...keyPromises,
@@ -50,31 +33,32 @@ export async function testShardStore(options: {
     ...lifecyclePromises,
     randomWalk,
   ]
-  for (const { name, needs, run } of promises) {
-    const missing = needs?.(supports)
-    if (missing) {
-      test(`SKIPPED, ${missing}: ${name}`, async () => {})
-      continue
-    }
-    test(name, async () => {
-      const made = await factory()
-      const shard = new ShardUnderTest(made.store, made.clock)
-      try {
-        await shard.open()
-        await run(shard, made)
-      } finally {
-        await shard.store.close()
-        await made.close?.()
-      }
-    })
-  }
+  return registerContract({
+    test: options.test,
+    factory: () => {
+      const made = options.factory()
+      return made instanceof Promise ? made.then(withClock) : withClock(made)
+    },
+    supports: options.supports,
+    supportsOf: (made: StoreUnderTest) => made.store.supports,
+    promises: promises.map(({ name, needs, run }) => ({
+      name,
+      needs,
+      run: async (made: StoreUnderTest) => {
+        const shard = new ShardUnderTest(made.store, made.clock)
+        try {
+          await shard.open()
+          await run(shard, made)
+        } finally {
+          // The one that is open now: a test may have opened it anew.
+          await shard.store.close()
+        }
+      },
+    })),
+    dispose: async (made) => made.close?.(),
+  })
 }
 
-async function declared(factory: () => Promise<StoreUnderTest> | StoreUnderTest): Promise<ShardSupports> {
-  const made = await factory()
-  const { supports } = made.store
-  await made.store.open({ ...BINDING, clock: systemClock })
-  await made.store.close()
-  await made.close?.()
-  return supports
+function withClock(made: StoreUnderTest | ShardStore): StoreUnderTest {
+  return 'execute' in made ? { store: made, clock: new ManualClock(1_000_000) } : made
 }

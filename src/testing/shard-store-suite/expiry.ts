@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import type { Promised } from '../shard-store-suite'
+import type { Promised } from './promise'
 import { arriving } from './shard-under-test'
 
 const withTtl: Promised['needs'] = (supports) => !supports.ttl && 'supports.ttl is false'

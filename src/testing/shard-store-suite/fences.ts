@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import type { Promised } from '../shard-store-suite'
+import type { Promised } from './promise'
 import { bytes, type ShardUnderTest } from './shard-under-test'
 
 const EXPORT = { step: 'export', epoch: 1, ticket: 5, peer: 'b' } as const

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import type { Promised } from '../shard-store-suite'
+import type { Promised } from './promise'
 import { arriving, BINDING, ShardUnderTest } from './shard-under-test'
 
 export const lifecyclePromises: Promised[] = [

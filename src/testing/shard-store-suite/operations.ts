@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import type { Promised } from '../shard-store-suite'
+import type { Promised } from './promise'
 import { BINDING, bytes, text } from './shard-under-test'
 
 const untilSequence: Promised['needs'] = (supports) =>

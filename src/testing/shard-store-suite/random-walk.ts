@@ -3,8 +3,8 @@ import { type Random, seededRandom } from '../../clock'
 import { FENCE_TABLE, type FenceCommand, type FenceRecord, type FenceStep } from '../../placement/fence'
 import { bucketSegment, type SegmentId } from '../../placement/segment'
 import type { Operation } from '../../shard-store'
-import type { Promised } from '../shard-store-suite'
 import { ModelShard } from './model-shard'
+import type { Promised } from './promise'
 import { BUCKET, bytes, type ShardUnderTest, text } from './shard-under-test'
 
 const STEPS = 6_000

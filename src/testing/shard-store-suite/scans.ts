@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import type { Promised } from '../shard-store-suite'
+import type { Promised } from './promise'
 import { bytes } from './shard-under-test'
 
 const OWNER = { role: 'owner', epoch: 1 } as const

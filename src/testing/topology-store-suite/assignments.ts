@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import type { AssignmentEntry, TopologyStore } from '../../topology-store'
-import type { TopologyPromise } from '../topology-store-suite'
 import { FOUNDING, plan, read } from './founding'
+import type { TopologyPromise } from './promise'
 
 async function assigned(topology: TopologyStore): Promise<Record<string, string>> {
   const { assignments } = await read(topology)

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import type { Founding, PlanEntry, Topology, TopologyStore } from '../../topology-store'
-import type { TopologyPromise } from '../topology-store-suite'
+import type { TopologyPromise } from './promise'
 
 export const FOUNDING: Founding = {
   buckets: 8,

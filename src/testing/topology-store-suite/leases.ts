@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
-import type { TopologyPromise } from '../topology-store-suite'
 import { FOUNDING } from './founding'
+import type { TopologyPromise } from './promise'
 
 export const leasePromises: TopologyPromise[] = [
   {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import type { HistoryEntry } from '../../topology-store'
-import type { TopologyPromise } from '../topology-store-suite'
 import { FOUNDING, plan, read } from './founding'
+import type { TopologyPromise } from './promise'
 
 const finished = (id: string): HistoryEntry => ({
   id,
