@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { type ChildProcess, spawn } from 'node:child_process'
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -10,6 +10,7 @@ import { afterEach, beforeEach, describe, test } from 'vitest'
 import { lmdbStore } from '../../src/backends/lmdb/lmdb-store'
 import { lmdbTopology } from '../../src/backends/lmdb/lmdb-topology'
 import { ManualClock, systemClock } from '../../src/clock'
+import { murmur3 } from '../../src/placement/hash'
 import type { Call, ShardStore } from '../../src/shard-store'
 
 const WRITER = fileURLToPath(new URL('./lmdb-writer.ts', import.meta.url))
@@ -87,6 +88,36 @@ describe('an LMDB file', () => {
     await store.close()
   })
 
+  test('is read as it is at the call, also when this process has not come to rest since the last one', async () => {
+    const store = lmdbStore(folder)
+    await store.open(BINDING)
+    await store.found([1])
+    const before = get(store, 'key 2')
+    // Blocks: no timer of this process runs meanwhile.
+    spawnSync(process.execPath, ['--import', 'tsx', WRITER, folder, '3'], { stdio: 'ignore' })
+    const after = get(store, 'key 2')
+    assert.deepEqual(await Promise.all([before, after]), [undefined, 'value 2'])
+    await store.close()
+  })
+
+  test('keeps tags apart whose hashes are equal', async () => {
+    const tags = ['user:21620', 'user:32611'] as const
+    assert.equal(murmur3(tags[0]), murmur3(tags[1]))
+    const store = lmdbStore(folder)
+    await store.open(BINDING)
+    await store.found([1])
+    for (const tag of tags) await set(store, tag, 'v')
+    await store.step({ segment: `{${tags[0]}}`, bucketId: 1 }, { step: 'split', epoch: 1, ticket: 1 })
+    const keysOf = async (segment: '#1' | `{${string}}`) => {
+      const as = { role: 'owner', epoch: 2 } as const
+      const page = await store.scan({ segment, bucketId: 1, as, want: 'values', limit: 10 })
+      return page.ok && page.entries.map((it) => it.key)
+    }
+    assert.deepEqual(await keysOf(`{${tags[0]}}`), [tags[0]])
+    assert.deepEqual(await keysOf('#1'), [tags[1]])
+    await store.close()
+  })
+
   test('is one environment for all that open it in a process, however its path is written', async () => {
     const first = lmdbStore(folder)
     const second = lmdbStore({ path: `${folder}/../${folder.split('/').at(-1)}/` })
@@ -94,6 +125,8 @@ describe('an LMDB file', () => {
     await Promise.all([first.open(BINDING), second.open(BINDING), topology.open(FOUNDING)])
     await first.found([1])
     await Promise.all(Array.from({ length: 50 }, (_, i) => set(i % 2 ? first : second, `k${i}`, 'v')))
+    const [listing] = await second.fences([{ segment: '#1', bucketId: 1 }])
+    assert.equal(listing!.record.seq, 50)
     await first.close()
     assert.equal(await get(second, 'k49'), 'v')
     await set(second, 'more', 'v')

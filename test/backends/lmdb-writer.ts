@@ -1,12 +1,12 @@
 import { lmdbStore } from '../../src/backends/lmdb/lmdb-store'
 import { systemClock } from '../../src/clock'
 
-/** Run as a process of its own by lmdb-durability.test.ts: writes until it is killed, a few at a time. */
-async function write(path: string): Promise<void> {
+/** Run as a process of its own by lmdb-durability.test.ts: three writes at a time, until `most` or until it is killed. */
+async function write(path: string, most: number): Promise<void> {
   const store = lmdbStore(path)
   await store.open({ topologyId: 't', shard: 'a', buckets: 8, clock: systemClock })
   await store.found([1])
-  for (let i = 0; ; i += 3) {
+  for (let i = 0; i < most; i += 3) {
     const some = [i, i + 1, i + 2]
     await Promise.all(
       some.map((n) =>
@@ -26,4 +26,5 @@ async function write(path: string): Promise<void> {
   }
 }
 
-await write(process.argv[2]!)
+const [, , path, most = 'Infinity'] = process.argv
+await write(path!, Number(most))
