@@ -12,6 +12,7 @@ import {
   FENCE_TABLE,
   type FenceCommand,
   type FenceRecord,
+  type FenceStep,
   NO_FENCE,
 } from '../../../src/placement/fence'
 import { isTagSegment, type SegmentId } from '../../../src/placement/segment'
@@ -113,8 +114,10 @@ function likely(model: Model, segment: SegmentId, random: Random): FenceCommand 
   const record = model.record(segment)
   const home = model.record(HOME)
   const next = random() < 0.8 ? model.ticket + 1 : near(model.ticket)
-  // A batch has to follow a sweep before anything else ends the import.
-  const step = record.loading && random() < 0.4 ? 'ingest' : pick(STEP_NAMES)
+  // What has to follow something else before it is ended by a third is chosen more often.
+  const follows: FenceStep | false =
+    record.export !== 0 ? 'cutover' : record.loading ? 'ingest' : record.state === 'moved' && 'prepare'
+  const step = follows && random() < 0.4 ? follows : pick(STEP_NAMES)
   switch (step) {
     case 'found':
       return { step }
