@@ -50,6 +50,8 @@ const FIRST_PAUSE_MS = 25
 const LONGEST_PAUSE_MS = 2_000
 /** After this time a request counts as lost. It may still arrive: the protocol allows for that. */
 const REQUEST_TIMEOUT_MS = 30_000
+/** Given with every abort: without a reason, each makes an exception with its stack. */
+const ANSWERED = Symbol('answered')
 
 /**
  * Everything that the migrator does to the outside passes a gate: it is closed when the migrator must stop, and it asks
@@ -130,7 +132,7 @@ export class Gate {
     try {
       return await Promise.race([request(), late])
     } finally {
-      answered.abort()
+      answered.abort(ANSWERED)
       late.catch(() => undefined)
     }
   }
