@@ -30,16 +30,24 @@ export type {
   Trigger,
 } from './predictor/prediction'
 export { Predictor } from './predictor/predictor'
-export {
-  Rebalancer,
-  type RebalancerEvents,
-  type RebalancerMode,
-  type RebalancerOptions,
-  type Recommendation,
-  type Round,
-} from './rebalancer/rebalancer'
+export type { MovingCosts, SkipReason } from './rebalancer/decision'
+export type {
+  RebalancedRouter,
+  RebalancerMode,
+  RebalancerOptions,
+  RebalancingPredictor,
+} from './rebalancer/options'
+export type {
+  PlacementPolicy,
+  PolicyDecision,
+  PolicyFunction,
+  PolicyStep,
+} from './rebalancer/policies/placement-policy'
+export { Rebalancer, type RebalancerEvents, type Recommendation, type Round } from './rebalancer/rebalancer'
+export type { PastInterval } from './rebalancer/replay/interval'
+export type { IntervalOutcome } from './rebalancer/replay/track'
 export type { PolicyReport, SimulationReport } from './rebalancer/report'
-export { type SimulateOptions, simulate } from './rebalancer/simulate'
+export { type SimulateOptions, type SimulationProgress, simulate } from './rebalancer/simulate'
 export type { Codec, CodecOption } from './router/codec'
 export type { RedirectEvent, RefusalEvent, ReshardingEvent, RouterEvents } from './router/events'
 export type { EntryToSet } from './router/many'

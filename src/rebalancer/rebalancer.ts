@@ -1,71 +1,18 @@
 import { EventEmitter } from 'eventemitter3'
 import { type Clock, systemClock } from '../clock'
-import { ErrorCode, invalid, isForeshardError } from '../errors'
+import { ErrorCode, isForeshardError } from '../errors'
 import type { Placement } from '../placement/assignment'
-import type { ShardAssignmentMap } from '../placement/segment'
-import type { PredictRequest } from '../predictor/options'
 import type { MoveBudget, ShardAssignmentPrediction } from '../predictor/prediction'
-import type { AcceptedResharding, Resharding, ReshardingOptions } from '../router/resharding'
+import type { AcceptedResharding, Resharding } from '../router/resharding'
 import type { AccessLogEntry } from '../tracking/access-log'
+import { type DecisionRules, decide, type Go, notNow, type Skip, skip } from './decision'
 import {
-  DEFAULT_COSTS,
-  type DecisionRules,
-  decide,
-  type Go,
-  type MovingCosts,
-  notNow,
-  type Skip,
-  skip,
-} from './decision'
-
-/** What a rebalancer needs of a router; a ShardRouter has it. */
-export interface RebalancedRouter {
-  readonly placement: Placement
-  /** Shows every access from now on; returns the function that ends it. */
-  observe(listener: (entry: AccessLogEntry) => void): () => void
-  requestResharding(
-    confidence: number,
-    map: ShardAssignmentMap,
-    options?: ReshardingOptions,
-  ): Promise<Resharding>
-  monitorReshardingProgress(): { readonly phase: string } | undefined
-}
-
-/** What it needs of a predictor; a Predictor has it, and so has a client of one that runs elsewhere. */
-export interface RebalancingPredictor {
-  record(entry: AccessLogEntry): unknown
-  predict(
-    request: Pick<PredictRequest, 'placement' | 'horizonMs' | 'budget' | 'now'>,
-  ): Promise<ShardAssignmentPrediction>
-}
-
-export type RebalancerMode = 'observe' | 'suggest' | 'auto'
-
-export interface RebalancerOptions {
-  router: RebalancedRouter
-  predictor: RebalancingPredictor
-  /** observe: only records accesses. suggest (default): recommends. auto: reshards. */
-  mode?: RebalancerMode
-  /** Time between two rounds; default one hour, the predictor's interval. */
-  intervalMs?: number
-  /** How far ahead to plan; default 24 intervals. */
-  horizonMs?: number
-  /** Rest after a resharding; default one interval. */
-  cooldownMs?: number
-  /** Of every single resharding. */
-  budget?: MoveBudget
-  /** Default 0.5. The router has a threshold of its own as well. */
-  minConfidence?: number
-  /** J that a resharding must save over the horizon, all costs paid; default 0.01. */
-  minGain?: number
-  costs?: Partial<MovingCosts>
-  /** Limits of the copying, handed on to the router. */
-  migration?: Pick<
-    ReshardingOptions,
-    'maxKeysPerSecond' | 'maxBytesPerSecond' | 'concurrency' | 'verify' | 'retainMs'
-  >
-  clock?: Clock
-}
+  checkOptions,
+  type RebalancedRouter,
+  type RebalancerMode,
+  type RebalancerOptions,
+  type RebalancingPredictor,
+} from './options'
 
 /** What a round came to. */
 export type Round = Skip | (Go & { readonly recommendation: Recommendation })
@@ -95,7 +42,6 @@ export interface RebalancerEvents {
 
 export type ReshardingOutcome = Awaited<AcceptedResharding['done']>
 
-const HOUR_MS = 3_600_000
 const STOPPED = skip('stopped', 'the rebalancer was stopped')
 
 /**
@@ -293,36 +239,4 @@ export class Rebalancer extends EventEmitter<RebalancerEvents> {
       if (event !== 'error') this.#tell('error', error)
     }
   }
-}
-
-function checkOptions(options: RebalancerOptions) {
-  if (options === null || typeof options !== 'object')
-    throw invalid('options', 'must be { router, predictor, mode?, … }')
-  const { router, predictor, mode = 'suggest', intervalMs = HOUR_MS } = options
-  for (const method of ['observe', 'requestResharding', 'monitorReshardingProgress'] as const)
-    if (typeof router?.[method] !== 'function') throw invalid('options.router', 'must be a ShardRouter')
-  for (const method of ['record', 'predict'] as const)
-    if (typeof predictor?.[method] !== 'function') throw invalid('options.predictor', 'must be a Predictor')
-  if (mode !== 'observe' && mode !== 'suggest' && mode !== 'auto')
-    throw invalid('options.mode', `must be 'observe', 'suggest' or 'auto', not ${JSON.stringify(mode)}`)
-  const number = (value: number, field: string, least: number, most = Number.MAX_VALUE) => {
-    if (typeof value !== 'number' || !(value >= least && value <= most))
-      throw invalid(
-        field,
-        `must be a number from ${least}${most < 2 ? ` to ${most}` : ''}, not ${String(value)}`,
-      )
-    return value
-  }
-  number(intervalMs, 'options.intervalMs', 1)
-  const costs = { ...DEFAULT_COSTS, ...options.costs }
-  for (const name of Object.keys(DEFAULT_COSTS) as (keyof MovingCosts)[])
-    number(costs[name], `options.costs.${name}`, 0)
-  const rules: DecisionRules = {
-    minConfidence: number(options.minConfidence ?? 0.5, 'options.minConfidence', 0, 1),
-    minGain: number(options.minGain ?? 0.01, 'options.minGain', 0),
-    cooldownMs: number(options.cooldownMs ?? intervalMs, 'options.cooldownMs', 0),
-    costs,
-  }
-  const horizonMs = number(options.horizonMs ?? 24 * intervalMs, 'options.horizonMs', intervalMs)
-  return { mode: mode as RebalancerMode, rules, intervalMs, horizonMs }
 }
