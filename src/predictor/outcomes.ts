@@ -28,6 +28,8 @@ export interface PendingMove {
   readonly raw: number
   /** Crossing and churn parts of the gain as they were expected; the intervals tell the rest. */
   readonly fixedGain: number
+  /** One of those that rawMap is about. */
+  readonly judged: boolean
 }
 
 /**
@@ -118,13 +120,15 @@ function settleOne(
       loads[from]! += load
       loads[to]! -= load
     })
-    moves.forEach(({ from, to }, k) => {
+    moves.forEach(({ from, to, judged }, k) => {
+      if (!judged) return
       loads[from]! -= vectors[k]?.[t] ?? 0
       loads[to]! += vectors[k]?.[t] ?? 0
     })
     const after = peakOf(loads, weights)
     whole += before - after
-    moves.forEach(({ from, to }, k) => {
+    moves.forEach(({ from, to, judged }, k) => {
+      if (!judged) return
       const load = vectors[k]?.[t] ?? 0
       loads[from]! += load
       loads[to]! -= load
@@ -136,11 +140,11 @@ function settleOne(
   if (intervals === 0) return
   let fixed = 0
   moves.forEach((move, k) => {
-    fixed += move.fixedGain
+    if (move.judged) fixed += move.fixedGain
     if (vectors[k] === undefined) return
-    for (const gain of [alone[k]!, last[k]!])
+    for (const gain of move.judged ? [alone[k]!, last[k]!] : [alone[k]!])
       perMove.observe({ raw: move.raw, held: (objective.imbalance * gain) / intervals + move.fixedGain > 0 })
   })
-  if (vectors.every((vector) => vector !== undefined))
+  if (vectors.every((vector, k) => vector !== undefined || !moves[k]!.judged))
     perMap.observe({ raw: pending.rawMap, held: (objective.imbalance * whole) / intervals + fixed > 0 })
 }

@@ -37,6 +37,7 @@ interface SnapshotState {
   seed: number
   predictions: number
   seasonal: number
+  rehearsed: number
   perMove: Observation[]
   perMap: Observation[]
   pending: (Omit<Pending, 'slots'> & { slots: string })[]
@@ -78,6 +79,7 @@ export function writeSnapshot(
     seed: recommender.seed,
     predictions: recommender.predictions,
     seasonal: recommender.seasonal,
+    rehearsed: recommender.rehearsed,
     perMove: [...recommender.perMove.observations],
     perMap: [...recommender.perMap.observations],
     pending: recommender.outcomes.pending.map((pending) => ({ ...pending, slots: pack(pending.slots) })),
@@ -205,6 +207,7 @@ function fill(state: SnapshotState, recorder: Recorder, recommender: Recommender
   recommender.seed = count(state.seed, 0, 'seed')
   recommender.predictions = count(state.predictions, 0, 'predictions')
   recommender.seasonal = count(state.seasonal, 0, 'seasonal')
+  recommender.rehearsed = count(state.rehearsed, 0, 'rehearsed')
   for (const outcome of state.perMove) recommender.perMove.observe(outcome)
   for (const outcome of state.perMap) recommender.perMap.observe(outcome)
   recommender.outcomes.pending.push(...pending)
