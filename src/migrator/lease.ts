@@ -98,7 +98,7 @@ export class MigratorLease {
       if (!renewed) this.#lose(holding)
       else holding.validUntil = Math.max(holding.validUntil, asked + this.#leaseMs)
     } catch {
-      // The topology does not answer: the lease is ours until it runs out, and there are two more tries until then.
+      // The topology does not answer: the lease is ours until it runs out, and there is another try before.
       this.check()
     }
   }

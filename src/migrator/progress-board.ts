@@ -232,7 +232,7 @@ function perSecond(amount: number, elapsedMs: number): number {
 }
 
 function etaOf(remainingShare: number | undefined, elapsedMs: number): number | undefined {
-  if (remainingShare === undefined || remainingShare === 1) return undefined
+  if (remainingShare === undefined || remainingShare === 1 || elapsedMs === 0) return undefined
   return (elapsedMs * remainingShare) / (1 - remainingShare)
 }
 

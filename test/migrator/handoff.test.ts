@@ -33,8 +33,10 @@ describe('a handoff', () => {
       await world.until(world.fill(keys))
       const stops = [world.clients(keys, 7), world.clients(keys, 11)]
       const migrator = world.migrator({ batchKeys: 10 })
+      // Verification would make good what the protocol failed to bring, so half of the runs go without.
+      const verify = seed % 2 === 0
       for (const to of ['b', 'c', 'a', 'b']) {
-        const report = await world.until(migrator.run({ moves: [{ segment, to }], ...PLAN }).done)
+        const report = await world.until(migrator.run({ moves: [{ segment, to }], verify, ...PLAN }).done)
         expect(report).toMatchObject({ outcome: 'done', moved: [segment] })
       }
       for (const stop of stops) await world.until(stop())
@@ -91,6 +93,29 @@ describe('a handoff', () => {
     await world.expectTruth()
   })
 
+  it('away from the new owner keeps its trace until it is over, then ends it with the old copy', async () => {
+    const world = await World.open()
+    const segment = world.bucketOn('a')
+    await world.fill(world.keysOf(segment, 10))
+    let looked: unknown
+    const migrator = world.migrator({
+      failpoint: async (step) => {
+        // The copy on a is due while b hands the segment back to it.
+        if (step !== 'catch-up:before' || looked || world.clock.now() < 1_001_000) return
+        looked = await migrator.steward()
+        expect(await world.fence('b', segment)).toMatchObject({ trace: true, export: expect.any(Number) })
+      },
+    })
+    await world.until(migrator.run({ moves: [{ segment, to: 'b' }], retainMs: 1_000, ...PLAN }).done)
+    await world.clock.advance(1_000)
+    const back = migrator.run({ moves: [{ segment, to: 'a' }], retainMs: 1_000, ...PLAN })
+    expect(await world.until(back.done)).toMatchObject({ outcome: 'done', keysCopied: 0 })
+    expect(looked).toEqual({ report: undefined, purged: 0 })
+    await world.until(migrator.steward())
+    expect((await world.topologyNow()).retained).toMatchObject([{ shard: 'b', epoch: 3 }])
+    await world.expectTruth()
+  })
+
   it('without a grace period leaves nothing on the former owner', async () => {
     const world = await World.open()
     const segment = world.bucketOn('a')
@@ -128,10 +153,18 @@ describe('a hold', () => {
     const keys = world.keysOf(segment, 20)
     await world.until(world.fill(keys))
     const stops = [1, 2, 3, 4, 5, 6].map(() => world.clients(keys, 0.5))
-    const migrator = world.migrator({ maxHoldMs: 1 })
+    let cutovers = 0
+    const migrator = world.migrator({
+      maxHoldMs: 1,
+      failpoint: (step) => {
+        if (step === 'cutover:before') cutovers++
+      },
+    })
     const report = await world.until(migrator.run({ moves: [{ segment, to: 'b' }], ...PLAN }).done)
     for (const stop of stops) await world.until(stop())
     expect(report).toMatchObject({ outcome: 'failed', holds: 5, retries: 4, longestHoldMs: 1 })
+    // Three before each hold, and one when it is over already.
+    expect(cutovers).toBe(20)
     expect(report.failed).toMatchObject([{ segment, code: 'TOO_MANY_REFUSALS' }])
     expect(await world.assigned(segment)).toBe('a')
     expect(await world.keysOn('b')).toBe(0)

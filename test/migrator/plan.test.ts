@@ -1,8 +1,10 @@
 import { describe, expect, it } from 'vitest'
+import { ErrorCode, ForeshardError } from '../../src/errors'
 import type { Step } from '../../src/migrator/gate'
 import type { PlanRequest } from '../../src/migrator/plan'
 import { bucketSegment, type SegmentId, tagSegment } from '../../src/placement/segment'
-import { PLAN, World } from './world'
+import type { SegmentAt } from '../../src/shard-store'
+import { intercept, PLAN, World } from './world'
 
 /** A bucket on shard a with two tags of three keys each, and some others. */
 async function withTags(options = {}) {
@@ -92,6 +94,25 @@ describe('a plan', () => {
       await run(world, { merges: [x] })
     }
     expect(epochs).toEqual([...new Set(epochs)].sort((p, q) => p - q))
+    await world.expectTruth()
+  })
+
+  it('does not fold a tag into a bucket that could not come', async () => {
+    const { world, home, x } = await withTags()
+    await run(world, { moves: [{ segment: x, to: 'b' }] })
+    const b = intercept(world.raw.get('b')!, async (method, send, request) => {
+      if (method === 'ingest' && (request as SegmentAt).segment === home)
+        throw new ForeshardError(ErrorCode.SHARD_FULL, 'b has no room')
+      return send()
+    })
+    const migrator = world.migrator({ store: (shard) => (shard === 'b' ? b : world.raw.get(shard)) })
+    const report = await run(world, { moves: [{ segment: home, to: 'b' }], merges: [x] }, migrator)
+    expect(report).toMatchObject({ outcome: 'failed', merged: [], retries: 0 })
+    expect(report.failed.map((it) => [it.segment, it.code])).toEqual([
+      [home, 'SHARD_FULL'],
+      [x, 'SHARD_FULL'],
+    ])
+    expect(await world.assigned(x)).toBe('b')
     await world.expectTruth()
   })
 

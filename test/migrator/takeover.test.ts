@@ -120,6 +120,71 @@ describe('a ghost', () => {
       await world.expectTruth()
     })
 
+  it('does nothing at all once it sees what time it is', async () => {
+    const world = await World.open()
+    const segment = world.bucketOn('a')
+    await world.fill(world.keysOf(segment, 10))
+    const clock = new ManualClock(world.clock.now())
+    let requests = 0
+    let awake = false
+    let wake = () => {}
+    const stores = new Map(
+      [...world.raw].map(([shard, store]) => [
+        shard,
+        intercept(store, (_method, send) => {
+          if (awake) requests++
+          return send()
+        }),
+      ]),
+    )
+    const ghost = world.migrator({
+      clock,
+      store: (shard) => stores.get(shard),
+      failpoint: (step) =>
+        step === 'copy:after' ? new Promise<void>((resolve) => (wake = resolve)) : undefined,
+    })
+    ghost.run({ moves: [{ segment, to: 'b' }], ...PLAN })
+    await world.clock.advance(0)
+    await world.clock.advance(10_001)
+    expect(await world.topology.acquireLease('someone else', 60_000)).toBeDefined()
+    // No timer of the process ran while it slept.
+    clock.jump(world.clock.now())
+    awake = true
+    wake()
+    await world.clock.advance(0)
+    expect(requests).toBe(0)
+    expect(await world.fence('a', segment)).toMatchObject({ state: 'owned', export: expect.any(Number) })
+  })
+
+  it('does not end the plan of someone else', async () => {
+    const world = await World.open()
+    const segment = world.bucketOn('a')
+    const clock = new ManualClock(world.clock.now())
+    let wake = () => {}
+    const ghost = world.migrator({
+      clock,
+      failpoint: (step) =>
+        step === 'publish:after' ? new Promise<void>((resolve) => (wake = resolve)) : undefined,
+    })
+    const { done } = ghost.run({ moves: [{ segment, to: 'b' }], ...PLAN })
+    await world.clock.advance(0)
+    await world.clock.advance(10_001)
+    const heir = world.migrator({
+      failpoint: (step) => {
+        if (step === 'copy:after') throw new Error('dies')
+      },
+    })
+    await world.until(heir.steward())
+    const second = heir.run({ moves: [{ segment, to: 'c' }], ...PLAN })
+    await world.until(second.done.catch(() => undefined))
+    wake()
+    await clock.advance(100)
+    expect((await world.topologyNow()).plan).toMatchObject({ id: second.id })
+    await world.clock.advance(10_001)
+    await clock.advance(20_000)
+    expect(await done).toMatchObject({ outcome: 'done', moved: [segment] })
+  })
+
   it('that kept its lease but lost its requests on the way does no harm when they arrive', async () => {
     for (let seed = 1; seed <= 40; seed++) {
       const world = await World.open({ seed, latencyMs: 3 })
@@ -272,6 +337,28 @@ describe('a shard that is out of reach', () => {
     expect(await world.assigned(segment)).toBe('b')
     await world.expectTruth()
     expect((await world.topologyNow()).history).toMatchObject([{ before: [[segment, 'a']] }])
+  })
+
+  it('as the former owner is remembered as one that still has its copy', async () => {
+    const { world, segment, down, migrator } = await fragile()
+    const mortal = world.migrator({
+      failpoint: (step) => {
+        if (step === 'publish:before') throw new Error('dies')
+      },
+    })
+    await world.until(mortal.run({ moves: [{ segment, to: 'b' }], ...PLAN }).done.catch(() => undefined))
+    down.add('a')
+    await world.clock.advance(10_001)
+    expect((await world.until(migrator.steward())).report).toMatchObject({
+      outcome: 'done',
+      moved: [segment],
+    })
+    expect((await world.topologyNow()).retained).toMatchObject([{ segment, shard: 'a', epoch: 2 }])
+    down.clear()
+    await world.clock.advance(60_000)
+    expect(await world.until(migrator.steward())).toMatchObject({ purged: 1 })
+    expect(await world.keysOn('a')).toBe(0)
+    await world.expectTruth()
   })
 
   it('keeps its copy until it can be purged', async () => {
