@@ -1,0 +1,18 @@
+/** foreshard/testing: what a store's author, and whoever tests an application over shards, needs. Re-exports only. */
+
+export { ManualClock, type Random, seededRandom } from '../clock'
+export type { FaultCounts, FaultOptions, FaultRates } from './fault-injector'
+export { type FaultyStore, faultyStore } from './faulty-store'
+export { type FaultyTopology, faultyTopology } from './faulty-topology'
+export { type Inspection, inspect } from './inspection'
+export {
+  checkLinearizable,
+  type HistoryOperation,
+  type LinearizabilityOptions,
+  type LinearizabilityResult,
+} from './linearizability'
+export { testShardStore } from './shard-store-suite'
+export type { StoreUnderTest } from './shard-store-suite/promise'
+export { type SimulationOptions, type SimulationReport, simulation } from './simulation'
+export { testTopologyStore } from './topology-store-suite'
+export type { TopologyUnderTest } from './topology-store-suite/promise'

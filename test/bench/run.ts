@@ -1,0 +1,27 @@
+/**
+ * npm run bench [-- NAME…]: runs the benchmarks of this folder one after the other, each in a process of its own. Every one
+ * prints ours beside the peer's in the same run. `FORESHARD_DATA` may name a folder with traces; what needs one says so.
+ */
+import { spawnSync } from 'node:child_process'
+import { readdirSync } from 'node:fs'
+import { join } from 'node:path'
+
+const folder = import.meta.dirname
+const names = readdirSync(folder)
+  .filter((file) => file.endsWith('.ts') && file !== 'run.ts')
+  .map((file) => file.slice(0, -3))
+const wanted = process.argv.slice(2)
+const unknown = wanted.filter((name) => !names.includes(name))
+if (unknown.length) {
+  console.error(`There is no benchmark ${unknown.join(', ')}; there are ${names.join(', ')}.`)
+  process.exit(1)
+}
+const data = process.env.FORESHARD_DATA
+const inputs: Record<string, string[]> = { forecast: data ? [join(data, 'm4-hourly-train.csv.gz')] : [] }
+let failed = 0
+for (const name of wanted.length ? wanted : names) {
+  console.log(`\n— ${name} —`)
+  const args = ['--import', 'tsx', join(folder, `${name}.ts`), ...(inputs[name] ?? [])]
+  failed += spawnSync(process.execPath, args, { stdio: 'inherit' }).status === 0 ? 0 : 1
+}
+process.exitCode = failed ? 1 : 0
