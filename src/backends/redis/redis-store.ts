@@ -27,7 +27,7 @@ import { nameOf, recordOf, segmentNamed } from './fence-fields'
 import { FENCES_LUA, FOUND_LUA, STEP_LUA } from './lua/step'
 import { RequestChecks } from './request-checks'
 import { Script } from './script'
-import { ShardServer } from './shard-server'
+import { MARKER, ShardServer } from './shard-server'
 import { estimateSize } from './size'
 
 const STEP = new Script(STEP_LUA)
@@ -40,7 +40,7 @@ const MAX_VALUE_BYTES = 16 * 1024 * 1024
 const LARGEST_VALUE = 511 * 1024 * 1024
 
 export interface RedisStoreOptions {
-  /** What the keys of Foreshard's own records begin with. Another one for each shard that shares a server. */
+  /** What the keys of Foreshard's own records begin with; refused as a beginning of other keys. */
   prefix?: string
   /** Whether the server keeps what it acknowledged over a restart (AOF); Foreshard cannot tell by itself. */
   durable?: boolean
@@ -59,7 +59,7 @@ export interface RedisStoreOptions {
   random?: Random
 }
 
-/** A Redis (6.2 or later) or Valkey server as a shard. The client stays the caller's: `close` leaves it open. */
+/** A database of a Redis (6.2 or later) or Valkey server as a shard. The client stays the caller's: `close` leaves it open. */
 export function redisStore(client: object, options: RedisStoreOptions = {}): ShardStore {
   return new RedisStore(client, options)
 }
@@ -94,7 +94,7 @@ class RedisStore implements ShardStore {
       nulInKeys: true,
     }
     const keyRules = { maxBytes: this.supports.maxKeyBytes, nul: true, reservedPrefix: prefix }
-    this.#checks = new RequestChecks(keyRules, maxValueBytes)
+    this.#checks = new RequestChecks(keyRules, MARKER, maxValueBytes)
     const newId = () => Math.floor(random() * 2 ** 48).toString(16)
     this.#server = new ShardServer(connectionOf(client), { prefix, cache, onRestart, clock, newId })
     this.#calls = new CallQueue(this.#server)

@@ -7,23 +7,26 @@ import type { Call, IngestRequest, SegmentAt } from '../../shard-store'
 export class RequestChecks {
   buckets = 0
   readonly #keyRules: KeyRules
+  /** One more key that nobody may use. */
+  readonly #reserved: string
   readonly #maxValueBytes: number
 
-  constructor(keyRules: KeyRules, maxValueBytes: number) {
+  constructor(keyRules: KeyRules, reserved: string, maxValueBytes: number) {
     this.#keyRules = keyRules
+    this.#reserved = reserved
     this.#maxValueBytes = maxValueBytes
   }
 
   call(call: Call): void {
     this.segment(call)
-    checkKey(call.key, this.#keyRules)
+    this.#key(call.key, 'key')
     if (call.operation.kind === 'set')
       this.#value(call.operation.value, call.operation.expiresAt, 'operation')
   }
 
   batch({ changes }: IngestRequest): void {
     for (const [i, { key, entry }] of changes.entries()) {
-      checkKey(key, this.#keyRules, `changes[${i}].key`)
+      this.#key(key, `changes[${i}].key`)
       if (!entry) continue
       if (!entry.value) throw invalid(`changes[${i}].entry.value`, 'is missing; digests cannot be ingested')
       this.#value(entry.value, entry.expiresAt, `changes[${i}].entry`)
@@ -39,6 +42,18 @@ export class RequestChecks {
 
   limit(limit: number, field: string): void {
     if (!Number.isSafeInteger(limit) || limit < 1) throw invalid(field, 'must be a whole number from 1')
+  }
+
+  #key(key: string, field: string): void {
+    checkKey(key, this.#keyRules, field)
+    if (key === this.#reserved)
+      throw new ForeshardError(
+        ErrorCode.INVALID_KEY,
+        `${field} is ${key}, which is reserved; choose another name`,
+        {
+          field,
+        },
+      )
   }
 
   #value(value: Uint8Array, expiresAt: number, field: string): void {

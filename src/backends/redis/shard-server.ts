@@ -9,6 +9,8 @@ import { checkServer, reportOf, type ServerReport } from './server-report'
 
 const CONNECT_MS = 5_000
 const BIND = new Script(BIND_LUA)
+/** The one key whose name does not begin with the prefix: it remembers the prefix. */
+export const MARKER = '~foreshard'
 
 export interface ShardServerOptions {
   readonly prefix: string
@@ -63,8 +65,16 @@ export class ShardServer {
     const generation = await this.#connect()
     const report = await this.#report()
     checkServer(report, this.#options.cache)
-    const given = [topologyId, shard, String(buckets), this.#options.newId()]
-    const found = (await this.#run(BIND, [this.shardKey], given)) as Reply[]
+    const { prefix, newId } = this.#options
+    const given = [topologyId, shard, String(buckets), newId(), prefix]
+    const found = (await this.#run(BIND, [this.shardKey, MARKER], given)) as Reply[]
+    if (found.length === 1)
+      throw new ForeshardError(
+        ErrorCode.SHARD_MISMATCH,
+        `this database is a shard already, with the prefix ${JSON.stringify(String(found[0]))}; one database is one ` +
+          'shard: give that prefix, or select another database',
+        { field: 'options.prefix', shard },
+      )
     const stored: Readonly<Record<string, string>> = {
       topologyId: String(found[0]),
       shard: String(found[1]),
@@ -74,8 +84,8 @@ export class ShardServer {
       if (stored[field] !== wanted)
         throw new ForeshardError(
           ErrorCode.SHARD_MISMATCH,
-          `this server belongs to ${field} ${JSON.stringify(stored[field])}, not to ${JSON.stringify(wanted)}; ` +
-            'open it as what it is, give an empty server, or another prefix',
+          `this database belongs to ${field} ${JSON.stringify(stored[field])}, not to ${JSON.stringify(wanted)}; ` +
+            'open it as what it is, or give an empty one',
           { field, shard },
         )
     this.#shard = shard

@@ -213,14 +213,21 @@ describe.skipIf(redisIsMissing)('a shard in Redis', () => {
     await expect(shard.step('#3', cutover)).rejects.toThrow('0 of 1 replicas')
   })
 
-  it('belongs to one shard and topology; another prefix is another shard', async () => {
+  it('is one database: another shard there would delete the same keys', async () => {
     const binding = { ...BINDING, clock: systemClock }
     await redisStore(client).open(binding)
-    await expect(redisStore(client).open({ ...binding, shard: 'z' })).rejects.toMatchObject({
+    const other = { ...binding, shard: 'z' }
+    await expect(redisStore(client).open(other)).rejects.toMatchObject({
       code: 'SHARD_MISMATCH',
       field: 'shard',
     })
-    await redisStore(client, { prefix: 'z:' }).open({ ...binding, shard: 'z' })
+    await expect(redisStore(client, { prefix: 'z:' }).open(other)).rejects.toMatchObject({
+      code: 'SHARD_MISMATCH',
+      field: 'options.prefix',
+    })
+    const second = new Redis(server.port, { db: 1 })
+    await redisStore(second).open(other)
+    second.disconnect()
   })
 
   it('takes clients by what they can do, and names what is wrong with others', async () => {
