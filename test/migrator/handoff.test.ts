@@ -116,6 +116,28 @@ describe('a handoff', () => {
     await world.expectTruth()
   })
 
+  it('that is cancelled leaves the trace of an older move to be ended later', async () => {
+    const world = await World.open()
+    const segment = world.bucketOn('a')
+    await world.fill(world.keysOf(segment, 10))
+    let looked: unknown
+    const migrator = world.migrator({
+      failpoint: async (step) => {
+        if (step !== 'catch-up:before' || world.clock.now() < 1_001_000) return
+        looked = await migrator.steward()
+        await migrator.cancel(migrator.progress()!.id)
+      },
+    })
+    await world.until(migrator.run({ moves: [{ segment, to: 'b' }], retainMs: 1_000, ...PLAN }).done)
+    await world.clock.advance(1_000)
+    await world.until(migrator.run({ moves: [{ segment, to: 'c' }], ...PLAN }).done)
+    expect(looked).toEqual({ report: undefined, purged: 0 })
+    expect(await world.fence('b', segment)).toMatchObject({ state: 'owned', trace: true, export: 0 })
+    expect(await world.until(migrator.steward())).toMatchObject({ purged: 1 })
+    expect(await world.fence('b', segment)).toMatchObject({ state: 'owned', trace: false })
+    await world.expectTruth()
+  })
+
   it('without a grace period leaves nothing on the former owner', async () => {
     const world = await World.open()
     const segment = world.bucketOn('a')
