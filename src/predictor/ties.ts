@@ -106,5 +106,7 @@ function recurrenceOf(
       squares += Math.min(a, b) * x * x
     }
   }
-  return squares > 0 ? Math.max(0, Math.min(1, both / squares)) : 0
+  const slope = squares > 0 ? Math.max(0, Math.min(1, both / squares)) : 0
+  // That is what half a sample is worth; the whole is worth more (Spearman-Brown).
+  return (2 * slope) / (1 + slope)
 }
