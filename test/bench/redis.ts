@@ -16,7 +16,8 @@ import { RedisServer } from '../servers/redis-server'
 
 const KEYS = 20_000
 const CONCURRENCY = 64
-const SECONDS = 2
+const SLICE_MS = 400
+const ROUNDS = 7
 const BUCKETS = 16_384
 const value = Buffer.alloc(100, 'v')
 
@@ -24,24 +25,65 @@ const keys = Array.from({ length: KEYS }, (_, i) => `user:${i}`)
 const random = seededRandom(1)
 const pick = () => keys[Math.floor(random() * KEYS)]!
 
-async function rate(operation: (key: string) => Promise<unknown>): Promise<number> {
+type Operate = (key: string) => Promise<unknown>
+
+/** Operations a second, and µs of CPU an operation takes here and on the server. */
+interface Rate {
+  readonly perSecond: number
+  readonly here: number
+  readonly there: number
+}
+
+async function slice(operation: Operate): Promise<Rate> {
   let done = 0
-  const run = async (seconds: number) => {
-    const until = performance.now() + seconds * 1000
-    done = 0
-    await Promise.all(
-      Array.from({ length: CONCURRENCY }, async () => {
-        while (performance.now() < until) {
-          await operation(pick())
-          done++
-        }
-      }),
+  const until = performance.now() + SLICE_MS
+  const [start, here, there] = [performance.now(), process.cpuUsage(), await serverCpu()]
+  await Promise.all(
+    Array.from({ length: CONCURRENCY }, async () => {
+      while (performance.now() < until) {
+        await operation(pick())
+        done++
+      }
+    }),
+  )
+  const used = process.cpuUsage(here)
+  return {
+    perSecond: done / ((performance.now() - start) / 1000),
+    here: (used.user + used.system) / done,
+    there: ((await serverCpu()) - there) / done,
+  }
+}
+
+async function serverCpu(): Promise<number> {
+  const text = await admin.info('cpu')
+  const seconds = (field: string) => Number(new RegExp(`${field}:([\\d.]+)`).exec(text)![1])
+  return (seconds('used_cpu_user') + seconds('used_cpu_sys')) * 1e6
+}
+
+function median(numbers: number[]): number {
+  return numbers.sort((x, y) => x - y)[numbers.length >> 1]!
+}
+
+/** All of them in turn, several times, so that what else the machine does meets them all alike. */
+async function compare(contenders: Record<string, Operate>): Promise<void> {
+  const rates = new Map<string, Rate[]>(Object.keys(contenders).map((name) => [name, []]))
+  for (let round = 0; round <= ROUNDS; round++)
+    for (const [name, operation] of Object.entries(contenders)) {
+      const rate = await slice(operation)
+      // The first round warms up.
+      if (round > 0) rates.get(name)!.push(rate)
+    }
+  const [plain] = [...rates.values()]
+  for (const [name, own] of rates) {
+    const ratio = median(own.map((it, i) => it.perSecond / plain![i]!.perSecond))
+    const [perSecond, here, there] = (['perSecond', 'here', 'there'] as const).map((field) =>
+      median(own.map((it) => it[field])),
+    )
+    console.log(
+      `${name.padEnd(36)} ${ratio.toFixed(2)}  ${Math.round(perSecond!).toString().padStart(7)}/s` +
+        `  ${here!.toFixed(1)} µs here, ${there!.toFixed(1)} µs on the server`,
     )
   }
-  await run(0.5)
-  const start = performance.now()
-  await run(SECONDS)
-  return done / ((performance.now() - start) / 1000)
 }
 
 function operate(store: ShardStore, key: string, operation: Operation) {
@@ -53,48 +95,46 @@ function operate(store: ShardStore, key: string, operation: Operation) {
 const server = await RedisServer.start()
 const admin = new Redis(server.port)
 const memory = async () => Number(/used_memory:(\d+)/.exec(await admin.info('memory'))![1])
-const rows: (readonly [string, number, number])[] = []
 
-for (const library of ['ioredis', 'ioredis auto-pipelining', 'node-redis'] as const) {
+for (const library of ['ioredis', 'node-redis'] as const) {
   await admin.flushall()
-  const ioredis = new Redis(server.port, { enableAutoPipelining: library === 'ioredis auto-pipelining' })
+  const ioredis = new Redis(server.port)
+  const pipelining = new Redis(server.port, { enableAutoPipelining: true })
   const nodeRedis = createClient({ socket: { port: server.port } })
   await nodeRedis.connect()
+  const client = library === 'node-redis' ? nodeRedis : ioredis
   const plain = library === 'node-redis' ? nodeRedis : ioredis
-  const set = await rate((key) => plain.set(key, value))
-  const get = await rate((key) => plain.get(key))
-  rows.push([`${library}: plain SET`, set, 1], [`${library}: plain GET`, get, 1])
-  await admin.flushall()
-  if (library !== 'ioredis auto-pipelining') {
-    const store = redisStore(plain)
-    await store.open({ topologyId: 'bench', shard: 'a', buckets: BUCKETS, clock: systemClock })
-    await store.found(Array.from({ length: BUCKETS }, (_, i) => i))
-    for (const key of keys) await operate(store, key, { kind: 'set', value, expiresAt: 0 })
-    const storeSet = await rate((key) => operate(store, key, { kind: 'set', value, expiresAt: 0 }))
-    const storeGet = await rate((key) => operate(store, key, { kind: 'get' }))
-    rows.push(
-      [`${library}: store set`, storeSet, storeSet / set],
-      [`${library}: store get`, storeGet, storeGet / get],
-    )
-    await store.close()
-    await admin.flushall()
-
-    const router = await ShardRouter.open({ shards: { a: redisStore(plain) }, codec: 'bytes' })
-    for (const key of keys) await router.set(key, value)
-    const routerSet = await rate((key) => router.set(key, value))
-    const routerGet = await rate((key) => router.get(key))
-    rows.push(
-      [`${library}: router set`, routerSet, routerSet / set],
-      [`${library}: router get`, routerGet, routerGet / get],
-    )
-    await router.close()
-  }
+  const router = await ShardRouter.open({ shards: { a: redisStore(client) }, codec: 'bytes' })
+  for (const key of keys) await router.set(key, value)
+  // The same shard once more, without a router.
+  const { id } = await bindingOf()
+  const store = redisStore(client)
+  await store.open({ topologyId: id, shard: 'a', buckets: BUCKETS, clock: systemClock })
+  const other = (key: string) => `plain:${key}`
+  await compare({
+    [`${library}: plain SET`]: (key) => plain.set(other(key), value),
+    ...(library === 'ioredis' && {
+      'ioredis: SET, auto-pipelining': (key) => pipelining.set(other(key), value),
+    }),
+    [`${library}: store set`]: (key) => operate(store, key, { kind: 'set', value, expiresAt: 0 }),
+    [`${library}: router set`]: (key) => router.set(key, value),
+  })
+  await compare({
+    [`${library}: plain GET`]: (key) => plain.get(other(key)),
+    ...(library === 'ioredis' && { 'ioredis: GET, auto-pipelining': (key) => pipelining.get(other(key)) }),
+    [`${library}: store get`]: (key) => operate(store, key, { kind: 'get' }),
+    [`${library}: router get`]: (key) => router.get(key),
+  })
+  await store.close()
+  await router.close()
   ioredis.disconnect()
+  pipelining.disconnect()
   nodeRedis.destroy()
 }
 
-for (const [name, perSecond, ratio] of rows)
-  console.log(`${name.padEnd(40)} ${Math.round(perSecond).toString().padStart(8)}/s  ${ratio.toFixed(2)}`)
+async function bindingOf(): Promise<{ id: string }> {
+  return { id: (await admin.hget('~foreshard:shard', 'topologyId'))! }
+}
 
 console.log('\nbytes of memory a key (key of 12 bytes, value of 100), plain and with the index')
 for (const perBucket of [1, 8, 64, 250, 2000]) {
