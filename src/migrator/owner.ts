@@ -1,6 +1,13 @@
 import { ErrorCode, ForeshardError } from '../errors'
 import { type FenceRecord, type Proof, proofOf } from '../placement/fence'
-import { isTagSegment, type SegmentId, type ShardId, tagOfSegment, tagSegment } from '../placement/segment'
+import {
+  bucketSegment,
+  isTagSegment,
+  type SegmentId,
+  type ShardId,
+  tagOfSegment,
+  tagSegment,
+} from '../placement/segment'
 import type { AssignmentEntry } from '../topology-store'
 import { activate, publish } from './completion'
 import { Stop } from './interruption'
@@ -70,6 +77,9 @@ export async function settle(work: Work, segment: SegmentId): Promise<Owner | un
       const { owner } = finding
       await publishOwner(work, segment, owner, records)
       return owner
+    } else if (isTagSegment(segment) && look === 1) {
+      // It may have been folded back meanwhile, by someone who had no time to say so.
+      await settle(work, bucketSegment(work.bucketOf(segment)))
     } else if (unreachable) {
       throw unreachable
     } else if (look === LOOKS) {

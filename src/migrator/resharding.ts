@@ -1,11 +1,10 @@
 import { ErrorCode, isForeshardError } from '../errors'
-import { bucketSegment, isTagSegment, type SegmentId } from '../placement/segment'
+import { isTagSegment, type SegmentId } from '../placement/segment'
 import type { HistoryEntry, MoveEntry, PlanEntry } from '../topology-store'
 import { carve, merge } from './carving'
 import { Refusal, Stop, Unsettled, Unsteady } from './interruption'
 import type { KnownTopology } from './known-topology'
 import { move } from './move'
-import { settle } from './owner'
 import { undo } from './undo'
 import type { Work } from './work'
 
@@ -52,6 +51,8 @@ async function carryOutChain(work: Work, chain: readonly MoveEntry[]): Promise<M
       await act()
     } catch (error) {
       if (error instanceof Stop) throw error
+      // Folded back already, by someone who died or lost his lease: it is where it should be.
+      if (work.merges.has(entry.segment) && !topology.assigned(entry.segment)) return
       if (error instanceof Unsettled || (work.takenOver && isOutOfReach(error))) unsettled.push(entry)
       failed.set(entry.segment, error)
       board.fail(entry.segment, codeOf(error), error instanceof Error ? error.message : String(error))
@@ -64,11 +65,7 @@ async function carryOutChain(work: Work, chain: readonly MoveEntry[]): Promise<M
     await attempt(entry, () => carve(work, entry.segment))
     if (topology.assigned(entry.segment)) board.carved(entry.segment)
   }
-  // A tag that was folded back by someone who died is no segment any more, and this makes the topology say so.
-  for (const { segment } of merges.slice(0, 1)) await settleHome(work, segment)
-  for (const entry of chain)
-    if (!work.merges.has(entry.segment) || topology.assigned(entry.segment))
-      await attempt(entry, () => carryOutMove(work, entry))
+  for (const entry of chain) await attempt(entry, () => carryOutMove(work, entry))
   const home = chain.find(isBucket)
   for (const entry of merges) {
     await attempt(entry, async () => {
@@ -82,15 +79,6 @@ async function carryOutChain(work: Work, chain: readonly MoveEntry[]): Promise<M
   }
   for (const { segment } of chain) if (!failed.has(segment)) board.enter(segment, 'done')
   return unsettled
-}
-
-/** Where this fails the moves find out by themselves. */
-async function settleHome(work: Work, segment: SegmentId): Promise<void> {
-  try {
-    await settle(work, bucketSegment(work.bucketOf(segment)))
-  } catch (error) {
-    if (error instanceof Stop) throw error
-  }
 }
 
 async function carryOutMove(work: Work, entry: MoveEntry): Promise<void> {

@@ -134,6 +134,7 @@ async function chaos(seed: number): Promise<void> {
   await world.clock.advance(60_000)
   const last = world.migrator()
   await world.until(last.steward())
+  await world.clock.advance(2_000)
   await world.until(last.steward())
   await world.expectTruth()
   expect((await world.topologyNow()).retained).toEqual([])
