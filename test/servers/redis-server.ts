@@ -42,6 +42,10 @@ export class RedisServer {
     const args = ['--port', String(this.port), '--bind', '127.0.0.1', '--dir', this.#folder, '--save', '']
     const child = spawn(program!, [...args, ...this.#args], { stdio: 'ignore' })
     this.#process = child
+    // It does not outlive whoever started it.
+    const end = () => child.kill('SIGKILL')
+    process.once('exit', end)
+    child.once('exit', () => process.off('exit', end))
     const gone = new Promise<never>((_, reject) => {
       child.once('error', reject)
       child.once('exit', (code) => reject(new Error(`${program} ended with ${code}`)))

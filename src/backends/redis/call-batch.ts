@@ -5,9 +5,12 @@ import type { Answer, Call } from '../../shard-store'
 import type { Argument, Reply } from './connection'
 import { recordOf } from './fence-fields'
 
-/** Absolute ms as Redis takes them: whole, and not beyond what a number tells apart. Rounded down: no TTL grows. */
+/** The last moment that a Date knows, in the year 275760. */
+const END_OF_TIME = 8.64e15
+
+/** Absolute ms as Redis takes them: whole, and never later than was asked for. */
 export function wholeMs(expiresAt: number): string {
-  return String(Math.min(Math.floor(expiresAt), Number.MAX_SAFE_INTEGER))
+  return String(Math.min(Math.floor(expiresAt), END_OF_TIME))
 }
 
 export function bytesOf(value: Uint8Array): Buffer {
