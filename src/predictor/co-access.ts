@@ -25,18 +25,24 @@ export class CoAccessGraph {
   readonly #shards: number
   /** item · shards + shard. */
   readonly #affinity: Float32Array
+  /** Marks of the last `uncrossed`, by item and by transaction: cheaper than two sets for every question. */
+  readonly #moving: Int32Array
+  readonly #seen: Int32Array
+  #stamp = 0
   /** Of all multi-key transactions, those within one item and those too long to tie anything included. */
   readonly total: number
 
   /** `shardOf`: item -> shard; only ever changed by `move`. `total`: weight of all multi-key transactions. */
   constructor(transactions: readonly CoAccess[], total: number, shardOf: Int32Array, shards: number) {
-    this.#transactions = transactions
+    this.#transactions = merged(transactions)
+    this.#moving = new Int32Array(shardOf.length)
+    this.#seen = new Int32Array(this.#transactions.length)
     this.#of = new Array(shardOf.length)
     this.#shardOf = shardOf.slice()
     this.#shards = shards
     this.#affinity = new Float32Array(transactions.length > 0 ? shardOf.length * shards : 0)
     this.total = total
-    transactions.forEach((transaction, index) => {
+    this.#transactions.forEach((transaction, index) => {
       for (const item of transaction.items) {
         const of = this.#of[item]
         if (of) of.push(index)
@@ -103,17 +109,25 @@ export class CoAccessGraph {
 
   /** Weight that would be uncrossed if these items moved together; exact. Negative if more would cross. */
   uncrossed(items: readonly number[], to: number): number {
-    const moving = new Set(items)
-    const seen = new Set<number>()
+    const stamp = ++this.#stamp
+    const shardOf = this.#shardOf
+    for (const item of items) this.#moving[item] = stamp
     let gain = 0
     for (const item of items)
       for (const index of this.#of[item] ?? []) {
-        if (seen.has(index)) continue
-        seen.add(index)
-        const transaction = this.#transactions[index]!
-        const before = this.#crosses(transaction, undefined, to)
-        const after = this.#crosses(transaction, moving, to)
-        if (before !== after) gain += before ? transaction.weight : -transaction.weight
+        if (this.#seen[index] === stamp) continue
+        this.#seen[index] = stamp
+        const { items: touched, weight } = this.#transactions[index]!
+        const before = shardOf[touched[0]!]!
+        const after = this.#moving[touched[0]!] === stamp ? to : before
+        let crosses = false
+        let willCross = false
+        for (let k = 1; k < touched.length && !(crosses && willCross); k++) {
+          const shard = shardOf[touched[k]!]!
+          if (shard !== before) crosses = true
+          if ((this.#moving[touched[k]!] === stamp ? to : shard) !== after) willCross = true
+        }
+        if (crosses !== willCross) gain += crosses ? weight : -weight
       }
     return gain
   }
@@ -129,16 +143,6 @@ export class CoAccessGraph {
           break
         }
     return sum / this.total
-  }
-
-  #crosses({ items }: CoAccess, moving: ReadonlySet<number> | undefined, to: number): boolean {
-    let first = -1
-    for (const item of items) {
-      const shard = moving?.has(item) ? to : this.#shardOf[item]!
-      if (first < 0) first = shard
-      else if (shard !== first) return true
-    }
-    return false
   }
 
   #tie({ items, weight }: CoAccess, sign: 1 | -1): void {
@@ -160,4 +164,17 @@ export class CoAccessGraph {
       if (uniform >= 0) affinity[row + uniform]! += sign * (1 - share) * weight
     }
   }
+}
+
+/** Transactions over the same items as one: what is accessed together is so again and again. */
+function merged(transactions: readonly CoAccess[]): CoAccess[] {
+  const byItems = new Map<string, { items: Int32Array; weight: number }>()
+  for (const { items, weight } of transactions) {
+    const sorted = items.slice().sort()
+    const key = sorted.join()
+    const known = byItems.get(key)
+    if (known) known.weight += weight
+    else byItems.set(key, { items: sorted, weight })
+  }
+  return [...byItems.values()]
 }
