@@ -1,18 +1,18 @@
-import { EventEmitter } from 'eventemitter3'
 import type { Clock, Random } from '../clock'
 import { ErrorCode, ForeshardError, invalid } from '../errors'
 import { bucketSegment, type SegmentId, type ShardId } from '../placement/segment'
 import type { ShardStore } from '../shard-store'
 import type { MoveEntry, PlanEntry, TopologyStore } from '../topology-store'
+import { Announcer, type MigratorEvents } from './announcer'
 import { type Failpoint, Gate } from './gate'
 import { Stop } from './interruption'
 import { KnownTopology } from './known-topology'
 import { MigratorLease } from './lease'
-import { checkRequest, type PlanRequest, planEntry } from './plan'
+import { checkRequest, type PlanRequest, planEntry, refusalOf } from './plan'
 import type { MoveFailure, MoveProgress, ReshardingProgress, ReshardingReport } from './progress'
 import { ProgressBoard } from './progress-board'
+import { readOff } from './resharding'
 import { cancelled, type Office, Tenure } from './tenure'
-import type { Cutover } from './work'
 
 export interface MigratorOptions {
   readonly topology: TopologyStore
@@ -35,15 +35,6 @@ export interface MigratorOptions {
   readonly failpoint?: Failpoint
 }
 
-export interface MigratorEvents {
-  progress: [ReshardingProgress]
-  move: [MoveProgress & { id: string }]
-  cutover: [Cutover & { id: string }]
-  plan: [{ id: string; phase: 'begun' | 'taken over' | 'ended'; report?: ReshardingReport }]
-  conflict: [MoveFailure & { id: string }]
-  error: [unknown]
-}
-
 export interface StewardReport {
   /** Of a plan that another process had left unfinished. */
   readonly report: ReshardingReport | undefined
@@ -61,7 +52,7 @@ const LONGEST_WAIT_MS = 60_000
  */
 export class Migrator {
   readonly #office: Office
-  readonly #events = new EventEmitter<Record<keyof MigratorEvents, unknown[]>>()
+  readonly #announcer = new Announcer()
   readonly #lease: MigratorLease
   readonly #stop = new AbortController()
   readonly #random: Random
@@ -105,24 +96,14 @@ export class Migrator {
       batchBytes,
       maxHoldMs,
       cancels: this.#cancels,
-      onCutover: (cutover) => this.#emit('cutover', cutover),
-      onError: (error) => this.#emit('error', error),
+      onCutover: (cutover) => this.#announcer.tell('cutover', cutover),
+      onError: (error) => this.#announcer.tell('error', error),
     }
   }
 
   /** Calls `listener` until the function that it answers is called. What a listener throws harms nobody. */
   on<E extends keyof MigratorEvents>(event: E, listener: (...args: MigratorEvents[E]) => void): () => void {
-    const guarded = (...args: unknown[]) => {
-      try {
-        listener(...(args as MigratorEvents[E]))
-      } catch (error) {
-        if (event !== 'error') this.#emit('error', error)
-      }
-    }
-    this.#events.on(event, guarded)
-    return () => {
-      this.#events.off(event, guarded)
-    }
+    return this.#announcer.on(event, listener)
   }
 
   /**
@@ -140,7 +121,7 @@ export class Migrator {
     const id = `${this.#holder}-${clock.now().toString(36)}-${++this.#plans}-${chance}`
     const cancel = new AbortController()
     this.#cancels.set(id, cancel)
-    const onAbort = () => void this.cancel(id).catch((error) => this.#emit('error', error))
+    const onAbort = () => void this.cancel(id).catch((error) => this.#announcer.tell('error', error))
     signal?.addEventListener('abort', onAbort, { once: true })
     const done = this.#enqueue(() => this.#run(id, request, cancel.signal)).finally(() => {
       signal?.removeEventListener('abort', onAbort)
@@ -194,7 +175,7 @@ export class Migrator {
       idle = false
       this.steward()
         .catch((error) => {
-          if (!this.#stop.signal.aborted) this.#emit('error', error)
+          if (!this.#stop.signal.aborted) this.#announcer.tell('error', error)
         })
         .finally(() => {
           idle = true
@@ -241,24 +222,24 @@ export class Migrator {
             (segment) => this.#office.known.assigned(segment)?.shard,
             left,
           )
-          const refusal = this.#refusalOf(next)
+          const refusal = refusalOf(next, this.#office.known.shards)
           if (refusal) return this.#refused(board, draft, refusal)
           if (!(await tenure.begin(next))) continue
           plan = next
           board = this.#newBoard(plan, 'running')
-          this.#emit('plan', { id, phase: 'begun' })
+          this.#announcer.tell('plan', { id, phase: 'begun' })
           await tenure.carryOut(plan, board, false)
         } else {
           board.reopen()
           if (standing?.id === id) await tenure.carryOut(standing, board, true)
-          else this.#readOff(board, plan)
+          else readOff(plan, this.#office.known, board)
         }
         return this.#ended(board)
       } catch (error) {
         // The plan stands in the topology: whoever has the lease next goes on, be it this process.
         if (error instanceof Stop && error.why === 'lease lost') continue
         if (error instanceof Stop) throw error
-        this.#emit('error', error)
+        this.#announcer.tell('error', error)
         return plan ? this.#ended(board) : this.#refused(board, draft, error)
       } finally {
         await tenure.release()
@@ -297,7 +278,7 @@ export class Migrator {
   /** Finishes a plan of which another process may have carried out a part. */
   async #finish(plan: PlanEntry, tenure: Tenure): Promise<MoveEntry[]> {
     const board = this.#newBoard(plan, 'running')
-    this.#emit('plan', { id: plan.id, phase: 'taken over' })
+    this.#announcer.tell('plan', { id: plan.id, phase: 'taken over' })
     const left = await tenure.carryOut(plan, board, true)
     this.#ended(board)
     return left
@@ -335,38 +316,9 @@ export class Migrator {
         const grip = await this.#lease.hold()
         if (grip) return new Tenure(this.#office, grip)
       } catch (error) {
-        this.#emit('error', error)
+        this.#announcer.tell('error', error)
       }
       await clock.sleep(this.#pollMs * (0.5 + this.#random()), waiting.signal).catch(() => undefined)
-    }
-  }
-
-  #refusalOf(plan: PlanEntry): ForeshardError | undefined {
-    for (const { to } of plan.moves) {
-      const shard = this.#office.known.shards.find((it) => it.id === to)
-      if (to === '' || shard?.state === 'active') continue
-      const why = shard ? 'is being drained; no segment moves there' : 'is not in the topology; add it first'
-      return new ForeshardError(ErrorCode.UNKNOWN_SHARD, `shard ${to} ${why}`, { shard: to })
-    }
-    return undefined
-  }
-
-  /** What another process made of a plan that was begun here. */
-  #readOff(board: ProgressBoard, plan: PlanEntry): void {
-    for (const { segment, from, to } of plan.moves) {
-      const assigned = this.#office.known.assigned(segment)
-      if (assigned && from === '') board.carved(segment)
-      if (!assigned && plan.merges.includes(segment)) board.merged(segment)
-      else if (assigned?.shard === to && from !== '' && from !== to) board.moved(segment)
-      else if (assigned?.shard !== to) {
-        board.fail(
-          segment,
-          ErrorCode.LEASE_HELD,
-          'another process took the plan over and ended it without this move',
-        )
-        continue
-      }
-      board.enter(segment, 'done')
     }
   }
 
@@ -381,25 +333,27 @@ export class Migrator {
   #ended(board: ProgressBoard): ReshardingReport {
     board.turn('done')
     const report = board.report()
-    this.#emit('progress', board.progress())
-    this.#emit('plan', { id: report.id, phase: 'ended', report })
+    if (this.#announcer.hasListener('progress')) this.#announcer.tell('progress', board.progress())
+    this.#announcer.tell('plan', { id: report.id, phase: 'ended', report })
     return report
   }
 
   #newBoard(plan: PlanEntry, phase: ReshardingProgress['phase']): ProgressBoard {
     const { clock } = this.#office
+    const { id } = plan
     let toldAt = Number.NEGATIVE_INFINITY
-    const onMove = (progress: MoveProgress) => {
-      this.#emit('move', { id: plan.id, ...progress })
-      if (progress.error?.code === ErrorCode.FENCE_CONFLICT)
-        this.#emit('conflict', { id: plan.id, ...progress.error })
+    const onMove = (progress: () => MoveProgress) => {
+      if (this.#announcer.hasListener('move')) this.#announcer.tell('move', { id, ...progress() })
+    }
+    const onFailure = (failure: MoveFailure) => {
+      if (failure.code === ErrorCode.FENCE_CONFLICT) this.#announcer.tell('conflict', { id, ...failure })
     }
     const onCopied = () => {
-      if (this.#events.listenerCount('progress') === 0 || clock.now() - toldAt < PROGRESS_EVERY_MS) return
+      if (!this.#announcer.hasListener('progress') || clock.now() - toldAt < PROGRESS_EVERY_MS) return
       toldAt = clock.now()
-      this.#emit('progress', board.progress())
+      this.#announcer.tell('progress', board.progress())
     }
-    const board = new ProgressBoard(plan, clock, onMove, onCopied)
+    const board = new ProgressBoard(plan, clock, { onMove, onFailure, onCopied })
     board.turn(phase)
     this.#board = board
     return board
@@ -409,10 +363,6 @@ export class Migrator {
   #heed(): void {
     const { plan } = this.#office.known
     if (plan?.cancelled) this.#cancels.get(plan.id)?.abort(cancelled())
-  }
-
-  #emit<E extends keyof MigratorEvents>(event: E, ...args: MigratorEvents[E]): void {
-    this.#events.emit(event, ...args)
   }
 }
 

@@ -1,6 +1,6 @@
-import { invalid } from '../errors'
+import { ErrorCode, ForeshardError, invalid } from '../errors'
 import { isTagSegment, type SegmentId, type ShardId } from '../placement/segment'
-import type { MoveEntry, PlanEntry } from '../topology-store'
+import type { MoveEntry, PlanEntry, ShardEntry } from '../topology-store'
 
 /** What is asked of the migrator: bring these segments to these shards, then fold these tags back. */
 export interface PlanRequest {
@@ -113,4 +113,15 @@ export function planEntry(
     concurrency: Math.floor(request.concurrency ?? DEFAULT_CONCURRENCY),
     cancelled: false,
   }
+}
+
+/** Why the topology as it now is cannot take the plan: a target is not there, or is being emptied. */
+export function refusalOf(plan: PlanEntry, shards: readonly ShardEntry[]): ForeshardError | undefined {
+  for (const { to } of plan.moves) {
+    const shard = shards.find((it) => it.id === to)
+    if (to === '' || shard?.state === 'active') continue
+    const why = shard ? 'is being drained; no segment moves there' : 'is not in the topology; add it first'
+    return new ForeshardError(ErrorCode.UNKNOWN_SHARD, `shard ${to} ${why}`, { shard: to })
+  }
+  return undefined
 }

@@ -20,14 +20,20 @@ interface Line {
   error: MoveFailure | undefined
 }
 
+/** Hears of what is written on the board. */
+export interface BoardListener {
+  onMove(progress: () => MoveProgress): void
+  onFailure(failure: MoveFailure): void
+  onCopied(): void
+}
+
 const NEVER = Number.NaN
 
 /** The blackboard of one resharding: every move has a line, and what is asked about it is read off here. */
 export class ProgressBoard {
   readonly #plan: PlanEntry
   readonly #clock: Clock
-  readonly #onMove: (progress: MoveProgress) => void
-  readonly #onCopied: () => void
+  readonly #listener: BoardListener
   readonly #lines = new Map<SegmentId, Line>()
   readonly #moved = new Set<SegmentId>()
   readonly #carved = new Set<SegmentId>()
@@ -36,11 +42,10 @@ export class ProgressBoard {
   #phase: ReshardingProgress['phase'] = 'running'
   #endedAt = NEVER
 
-  constructor(plan: PlanEntry, clock: Clock, onMove: (progress: MoveProgress) => void, onCopied: () => void) {
+  constructor(plan: PlanEntry, clock: Clock, listener: BoardListener) {
     this.#plan = plan
     this.#clock = clock
-    this.#onMove = onMove
-    this.#onCopied = onCopied
+    this.#listener = listener
     // What an earlier plan left to be settled has no target, and is not this plan's progress.
     for (const { segment, from, to } of plan.moves)
       if (to !== '') this.#lines.set(segment, newLine(segment, from, to))
@@ -50,7 +55,7 @@ export class ProgressBoard {
     const line = this.#lines.get(segment)
     if (!line || line.phase === phase) return
     line.phase = phase
-    this.#onMove(this.#progressOf(line))
+    this.#listener.onMove(() => this.#progressOf(line))
   }
 
   expect(segment: SegmentId, keys: number): void {
@@ -65,7 +70,7 @@ export class ProgressBoard {
     if (line.keysCopied === 0) line.firstAt = line.lastAt
     line.keysCopied += keys
     line.bytesCopied += bytes
-    this.#onCopied()
+    this.#listener.onCopied()
   }
 
   heldFor(segment: SegmentId, ms: number): void {
@@ -95,6 +100,7 @@ export class ProgressBoard {
     const line = this.#lines.get(segment)
     if (!line) return
     line.error = { segment, code, message }
+    this.#listener.onFailure(line.error)
     this.enter(segment, code === ErrorCode.CANCELLED ? 'cancelled' : 'failed')
   }
 

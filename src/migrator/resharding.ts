@@ -5,6 +5,7 @@ import { carve, merge } from './carving'
 import { Refusal, Stop, Unsettled, Unsteady } from './interruption'
 import type { KnownTopology } from './known-topology'
 import { move } from './move'
+import type { ProgressBoard } from './progress-board'
 import { undo } from './undo'
 import type { Work } from './work'
 
@@ -125,4 +126,19 @@ export function historyOf(plan: PlanEntry, topology: KnownTopology, at: number):
   }
   if (before.length + carved.length + merged.length === 0) return undefined
   return { id, at, confidence, reason, before, carved, merged }
+}
+
+/** Reads off what another process made of a plan that was begun here. */
+export function readOff(plan: PlanEntry, topology: KnownTopology, board: ProgressBoard): void {
+  for (const { segment, from, to } of plan.moves) {
+    const assigned = topology.assigned(segment)
+    if (assigned && from === '') board.carved(segment)
+    if (!assigned && plan.merges.includes(segment)) board.merged(segment)
+    else if (assigned?.shard !== to) {
+      const message = 'another process took the plan over, and ended it without this move'
+      board.fail(segment, ErrorCode.LEASE_HELD, message)
+      continue
+    } else if (from !== '' && from !== to) board.moved(segment)
+    board.enter(segment, 'done')
+  }
 }
