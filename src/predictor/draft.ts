@@ -12,6 +12,8 @@ import type { Workload } from './workload'
 const ROUNDS = 2
 /** What is less likely than this to help is not done. */
 export const LEAST_PROBABILITY = 0.5
+/** A plan this likely to help is not picked to pieces. */
+const TRUSTED_PLAN = 0.9
 
 export interface DraftMove extends Proposal {
   readonly item: number
@@ -49,6 +51,8 @@ export interface DraftInput {
   >
   /** The probability behind a raw score, by what came of earlier ones. */
   readonly probabilityOf: (raw: number) => number
+  /** The same for whole plans. */
+  readonly planProbabilityOf: (raw: number) => number
   readonly random: Random
 }
 
@@ -102,8 +106,12 @@ export async function draftPlan(input: DraftInput, pace: Pace): Promise<Draft> {
   }
   const due = (move: DraftMove) => limits.draining[shardOf[move.item]!] === 1
   let judgement = await judge(drafted)
-  // What earlier recommendations came to weighs more than what this one promises.
-  let moves = drafted.filter((move) => due(move) || input.probabilityOf(move.raw) >= LEAST_PROBABILITY)
+  // What earlier recommendations came to weighs more than what this one promises, unless plans as sure as this have held as a whole:
+  // of many small moves that even the load out together, each alone is a matter of chance.
+  const trusted = input.planProbabilityOf(judgement.whole.probability) >= TRUSTED_PLAN
+  let moves = drafted.filter(
+    (move) => trusted || due(move) || input.probabilityOf(move.raw) >= LEAST_PROBABILITY,
+  )
   if (moves.length > 0 && moves.length < drafted.length) judgement = await judge(moves)
   for (let round = 0; round < ROUNDS && moves.length > 0; round++) {
     const kept = moves.filter((move, k) => due(move) || judgement.last[k]!.gain > 0)

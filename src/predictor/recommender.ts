@@ -111,6 +111,7 @@ export class Recommender {
         maxBytes: request.maxBytes,
       },
       probabilityOf: (raw) => this.perMove.of(raw),
+      planProbabilityOf: (raw) => this.perMap.of(raw),
       random,
     }
     await this.#rehearse(input, pace)

@@ -27,6 +27,7 @@ export async function rehearse(input: DraftInput, back: number, pace: Pace): Pro
       graph: new CoAccessGraph([], 0, shardOf, weights.length),
       // Everything that would be recommended is of interest, not only what is believed in.
       probabilityOf: () => 1,
+      planProbabilityOf: () => 1,
     },
     pace,
   )
