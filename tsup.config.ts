@@ -4,6 +4,7 @@ export default defineConfig({
   entry: {
     index: 'src/index.ts',
     lmdb: 'src/backends/lmdb/index.ts',
+    redis: 'src/backends/redis/index.ts',
     testing: 'src/testing/index.ts',
     cli: 'src/cli/main.ts',
   },
@@ -11,7 +12,14 @@ export default defineConfig({
   target: 'node20',
   // One copy of every shared module, so that `instanceof ForeshardError` holds across subpaths.
   splitting: true,
-  dts: { entry: { index: 'src/index.ts', lmdb: 'src/backends/lmdb/index.ts', testing: 'src/testing/index.ts' } },
+  dts: {
+    entry: {
+      index: 'src/index.ts',
+      lmdb: 'src/backends/lmdb/index.ts',
+      redis: 'src/backends/redis/index.ts',
+      testing: 'src/testing/index.ts',
+    },
+  },
   clean: true,
   sourcemap: true,
   treeshake: true,

@@ -6,6 +6,10 @@ export default defineConfig({
     alias: [
       { find: /^foreshard$/, replacement: resolve(import.meta.dirname, 'src/index.ts') },
       { find: /^foreshard\/lmdb$/, replacement: resolve(import.meta.dirname, 'src/backends/lmdb/index.ts') },
+      {
+        find: /^foreshard\/redis$/,
+        replacement: resolve(import.meta.dirname, 'src/backends/redis/index.ts'),
+      },
       { find: /^foreshard\/testing$/, replacement: resolve(import.meta.dirname, 'src/testing/index.ts') },
     ],
   },

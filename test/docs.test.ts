@@ -30,6 +30,7 @@ describe('the documents', () => {
       'docs/architecture.md',
       'docs/protocol.md',
       'docs/errors.md',
+      'docs/stores.md',
       'docs/glossary.md',
     ])
       for (const [, target] of read(page).matchAll(/\]\((?!https?:|#)([^)#]+)[^)]*\)/g))

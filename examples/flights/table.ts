@@ -99,7 +99,7 @@ export function footer(rows: readonly Row[], summary: Summary): string {
       1,
     )}   scale 0 to 100 %`,
     '',
-    `Gained, from the fifth week on: imbalance ${hash.imbalance.toFixed(2)} → ${ours.imbalance.toFixed(2)}, crossing ${percent(hash.crossing)} → ${percent(ours.crossing)}.`,
+    `Gained, from the fifth week on: imbalance ${hash.imbalance.toFixed(2)} → ${ours.imbalance.toFixed(2)}, crossing ${percent(hash.crossing)} → ${percent(ours.crossing)}; J, their sum, ${(hash.imbalance + hash.crossing).toFixed(2)} → ${(ours.imbalance + ours.crossing).toFixed(2)}.`,
     `Cost: ${summary.reshardings} reshardings, ${summary.moves} moves, ${summary.keys.toLocaleString('en')} keys and ${(summary.bytes / 1024).toFixed(1)} KiB copied, longest hold ${summary.longestHoldMs.toFixed(0)} ms.`,
     summary.wrong + summary.missing === 0
       ? `Nothing lost: ${summary.compared.toLocaleString('en')} values compared after ${summary.bookings.toLocaleString('en')} bookings, all equal (${summary.seconds.toFixed(0)} s).`
