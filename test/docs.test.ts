@@ -31,6 +31,8 @@ describe('the documents', () => {
       'docs/protocol.md',
       'docs/errors.md',
       'docs/stores.md',
+      'docs/forecasting.md',
+      'docs/placement.md',
       'docs/glossary.md',
     ])
       for (const [, target] of read(page).matchAll(/\]\((?!https?:|#)([^)#]+)[^)]*\)/g))
