@@ -56,7 +56,7 @@ export class Placement {
 
   /** The same as `Placement.initial`. */
   constructor(options: PlacementOptions | Parts) {
-    this.#parts = 'owners' in options ? options : initialParts(options)
+    this.#parts = isParts(options) ? options : initialParts(options)
     this.#index = new Map(this.#parts.shards.map((shard, i) => [shard.id, i]))
     this.#carvedIn = new Uint32Array(this.#parts.owners.length)
     for (const tag of this.#parts.carved.keys()) this.#carvedIn[this.bucketOfTag(tag)]!++
@@ -223,6 +223,10 @@ export class Placement {
     if (index === undefined) throw unknownShard(field, shard)
     return index
   }
+}
+
+function isParts(options: PlacementOptions | Parts): options is Parts {
+  return typeof options === 'object' && options !== null && 'owners' in options
 }
 
 function initialParts(options: PlacementOptions): Parts {

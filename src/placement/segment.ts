@@ -1,4 +1,5 @@
 import { invalid } from '../errors'
+import { isWellFormed } from './key'
 
 /** '#117' is bucket 117; '{user:42}' is the tag user:42, carved out of its bucket. */
 export type SegmentId = `#${number}` | `{${string}}`
@@ -47,6 +48,14 @@ export function checkSegment(segment: unknown, buckets: number, field: string): 
       )
     return
   }
-  if (segment.length > 2 && segment.startsWith('{') && segment.endsWith('}')) return
+  if (segment.length > 2 && segment.startsWith('{') && segment.endsWith('}')) {
+    // Such tags have one hash, and one record in most stores: two of them would be taken for each other.
+    if (!isWellFormed(segment))
+      throw invalid(
+        field,
+        `${JSON.stringify(segment.slice(0, 80))} holds an unpaired surrogate, which no key can`,
+      )
+    return
+  }
   throw invalid(field, `${JSON.stringify(segment.slice(0, 80))} is neither a bucket "#n" nor a tag "{…}"`)
 }

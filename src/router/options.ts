@@ -94,12 +94,18 @@ export function checkOptions(options: RouterOptions): CheckedOptions {
       'is not a topology store; give memoryTopology(), lmdbTopology(…) or the like',
     )
   checkConfidence(confidenceThreshold, 'options.confidenceThreshold')
+  if (tracking === null || typeof tracking !== 'object')
+    throw invalid('options.tracking', 'must be { halfLifeMs?, writeWeight?, keys? }')
   checkScore(tracking, 'options.tracking')
   checkWhole(tracking.keys ?? DEFAULT_TRACKED_KEYS, 1, 'options.tracking.keys')
   for (const field of ['maxKeyBytes', 'maxValueBytes'] as const)
     if (options[field] !== undefined) checkWhole(options[field], 1, `options.${field}`)
   if (migrator !== false && (migrator === null || typeof migrator !== 'object'))
     throw invalid('options.migrator', 'must be an object of its tunables, or false')
+  if (options.clock !== undefined && !isClock(options.clock))
+    throw invalid('options.clock', 'must be a Clock: { now, sleep, every }')
+  if (options.random !== undefined && typeof options.random !== 'function')
+    throw invalid('options.random', 'must be a function that returns numbers from 0 to 1')
   const { reservedPrefix } = options
   if (reservedPrefix !== undefined && (typeof reservedPrefix !== 'string' || reservedPrefix === ''))
     throw invalid('options.reservedPrefix', 'must be a non-empty string')
@@ -145,6 +151,11 @@ function storesOf(shards: RouterOptions['shards']): Map<ShardId, ShardStore> {
     names.set(store, id)
   }
   return stores
+}
+
+function isClock(clock: unknown): boolean {
+  const { now, sleep, every } = (clock ?? {}) as Partial<Clock>
+  return [now, sleep, every].every((method) => typeof method === 'function')
 }
 
 function weightOf(id: ShardId, weights: RouterOptions['weights']): number {

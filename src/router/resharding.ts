@@ -99,6 +99,14 @@ export class Reshardings {
     return this.#accept(confidence, map, reason, options)
   }
 
+  /** Before anything is asked of the migrator: what it would refuse, it would name by its own fields. */
+  #checkRun({ verify, signal }: ReshardingOptions): void {
+    if (verify !== undefined && typeof verify !== 'boolean')
+      throw invalid('options.verify', 'must be true or false')
+    if (signal !== undefined && typeof signal?.addEventListener !== 'function')
+      throw invalid('options.signal', 'must be an AbortSignal')
+  }
+
   /** Back to the assignment before a resharding. See rollback.ts for what stands. */
   async rollback({ to, ...options }: RollbackOptions): Promise<Resharding> {
     if (to !== undefined && typeof to !== 'string')
@@ -129,6 +137,7 @@ export class Reshardings {
         ErrorCode.NOT_SUPPORTED,
         'this router was opened with migrator: false; ask one that migrates',
       )
+    this.#checkRun(options)
     const known = () => new Set(this.#view.shards.map(({ id }) => id))
     // What is malformed by itself is refused without asking anybody; shards may have joined that are not known here yet.
     checkMap(map, this.#view.buckets, (shard) => typeof shard === 'string', 'map')

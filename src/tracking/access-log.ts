@@ -1,4 +1,8 @@
 import { invalid } from '../errors'
+import { isWellFormed } from '../placement/key'
+
+/** The last moment that a Date can tell. Beyond 2^53 numbers of intervals would no longer count up. */
+const LATEST_MS = 8.64e15
 
 export interface AccessLogEntry {
   /** ms since the epoch. */
@@ -38,8 +42,8 @@ export function refusedBecause(
   if (entry === null || typeof entry !== 'object') return 'not an object'
   const { timestamp, key, operation, transactionId, bytes, count } = entry as Partial<AccessLogEntry>
   if (typeof timestamp !== 'number' || !Number.isFinite(timestamp) || timestamp < 0) return 'timestamp'
-  if (timestamp > latest) return 'timestamp in the future'
-  if (typeof key !== 'string' || key.length === 0 || key.length > 65_536) return 'key'
+  if (timestamp > latest || timestamp > LATEST_MS) return 'timestamp in the future'
+  if (typeof key !== 'string' || key.length === 0 || key.length > 65_536 || !isWellFormed(key)) return 'key'
   if (operation !== 'read' && operation !== 'write') return 'operation'
   if (transactionId !== undefined && typeof transactionId !== 'string') return 'transactionId'
   if (bytes !== undefined && !(Number.isFinite(bytes) && bytes >= 0)) return 'bytes'
@@ -60,7 +64,7 @@ export function checkEntry(entry: unknown, field = 'entry'): asserts entry is Ac
 
 const CURES: Readonly<Record<string, string>> = {
   timestamp: 'must be milliseconds since the epoch, finite and not negative',
-  key: 'must be a non-empty string of at most 65536 characters',
+  key: 'must be a non-empty string of at most 65536 characters, without unpaired surrogates',
   operation: "must be 'read' or 'write'",
   transactionId: 'must be a string when given',
   bytes: 'must be a finite number, not negative, when given',

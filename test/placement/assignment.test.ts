@@ -76,6 +76,7 @@ describe('a placement', () => {
     [new Map([['#01', 'a']]), ErrorCode.UNKNOWN_SEGMENT],
     [new Map([['{}', 'a']]), ErrorCode.UNKNOWN_SEGMENT],
     [new Map([['user:42', 'a']]), ErrorCode.UNKNOWN_SEGMENT],
+    [new Map([['{a\ud800}', 'a']]), ErrorCode.UNKNOWN_SEGMENT],
     [{ '#1': 'a' }, ErrorCode.INVALID_ARGUMENT],
   ])('refuses a map that names what is not there: %s', (map, code) => {
     expect(() => placement.with(map as never)).toThrow(expect.objectContaining({ code }))
@@ -98,7 +99,10 @@ describe('a placement', () => {
     [{ shards, buckets: Number.NaN }, 'buckets'],
     [{ shards, seed: -1 }, 'seed'],
     [{ shards: 'abc' }, 'shards'],
+    [undefined, 'options'],
+    [null, 'options'],
   ])('refuses options that make none: %j', (options, field) => {
     expect(() => Placement.initial(options as never)).toThrow(expect.objectContaining({ field }))
+    expect(() => new Placement(options as never)).toThrow(expect.objectContaining({ field }))
   })
 })

@@ -270,8 +270,8 @@ describe('entries', () => {
     expect(load).toBe(1)
   })
 
-  it('may have any key', async () => {
-    const keys = ['__proto__', 'constructor', '{}', '}{', '\ud800', '#1', 'a\0b']
+  it('may have any key that can be stored', async () => {
+    const keys = ['__proto__', 'constructor', '{}', '}{', '😀', '#1', 'a\0b']
     const log = keys.flatMap((key, i) =>
       [0, 1].map((m) => access(m, key, i + 1, { transactionId: '__proto__' })),
     )
@@ -341,6 +341,12 @@ describe('the named policies', () => {
     expect(policies.predictive!.J).toBeLessThan(policies.reactive!.J * 1.02)
     expect(verdict).toMatch(/^Prediction/)
   })
+})
+
+it('refuses what no clock can tell and no key can be, and comes to its end', async () => {
+  const wrong = [{ ...access(2, a1), timestamp: 1e300 }, access(1, 'a\ud800')]
+  const { entries } = await simulate([access(0, a1), ...wrong, access(3, a1)], base)
+  expect(entries).toMatchObject({ used: 2, refused: { 'timestamp in the future': 1, key: 1 } })
 })
 
 describe('options that cannot be used are refused before the log is read', () => {

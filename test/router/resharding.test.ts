@@ -372,3 +372,18 @@ describe('a shard that is drained', () => {
     }),
   )
 })
+
+it(
+  'an option that cannot be used is refused before anything is begun',
+  inVirtualTime(async (h) => {
+    const { router } = await filled(h)
+    const map = new Map<SegmentId, string>([['#0', router.placement.shardOf('#0') === 'a' ? 'b' : 'a']])
+    for (const [options, field] of [
+      [{ signal: 5 }, 'options.signal'],
+      [{ signal: null }, 'options.signal'],
+      [{ verify: 'yes' }, 'options.verify'],
+    ] as const)
+      expect(await errorOf(router.requestResharding(1, map, options as never))).toMatchObject({ field })
+    expect(router.monitorReshardingProgress().id).toBe('')
+  }),
+)
