@@ -63,7 +63,8 @@ async function carryOutChain(work: Work, chain: readonly MoveEntry[]): Promise<M
   // All carving comes first, while the bucket is where its tags are.
   for (const entry of chain) {
     if (entry.from !== '') continue
-    await attempt(entry, () => carve(work, entry.segment))
+    // A cancelled plan carves nothing, and the move below undoes what its last owner may have begun.
+    if (!cancellable.signal.aborted) await attempt(entry, () => carveFor(work, entry))
     if (topology.assigned(entry.segment)) board.carved(entry.segment)
   }
   for (const entry of chain) await attempt(entry, () => carryOutMove(work, entry))
@@ -80,6 +81,16 @@ async function carryOutChain(work: Work, chain: readonly MoveEntry[]): Promise<M
   }
   for (const { segment } of chain) if (!failed.has(segment)) board.enter(segment, 'done')
   return unsettled
+}
+
+/** Where it fails there will be no move; what a process that died had begun of it must not stay. */
+async function carveFor(work: Work, entry: MoveEntry): Promise<void> {
+  try {
+    await carve(work, entry.segment)
+  } catch (error) {
+    if (work.takenOver && !(error instanceof Stop)) await undo(work, entry)
+    throw error
+  }
 }
 
 async function carryOutMove(work: Work, entry: MoveEntry): Promise<void> {

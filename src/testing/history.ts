@@ -1,3 +1,4 @@
+import type { Clock } from '../clock'
 import { ErrorCode, isForeshardError } from '../errors'
 import type { HistoryOperation } from './linearizability'
 import { ProcessDied, type SimulatedProcess } from './simulated-process'
@@ -33,11 +34,43 @@ export class History {
   readonly unexpected: { key: string; kind: Kind; error: unknown }[] = []
   readonly outcomes = { ok: 0, failed: 0, unknown: 0 }
   lastError: unknown
+  /** Of values written with a time to live: their absolute expiry, by the clock of the process that wrote them. */
+  readonly expiries = new Map<unknown, number>()
+  /** Values that were read after they had expired. */
+  readonly revived: { key: string; value: unknown; lateMs: number }[] = []
+  readonly #clock: Clock
   #events = 0
+  #expirations = 0
+
+  /** `clock` is the one that the shards judge expiries by. */
+  constructor(clock: Clock) {
+    this.#clock = clock
+  }
 
   /** The client functions of one process; every call at once with another takes a strand of its own. */
-  client(strand: string, store: RecordedStore, process?: SimulatedProcess): Client {
-    return new Client(this, strand, process ? mortal(store, process) : store)
+  client(strand: string, store: RecordedStore, process: SimulatedProcess): Client {
+    return new Client(this, strand, mortal(store, process), process.clock)
+  }
+
+  /** From its expiry on the value may be gone at any moment, as if somebody had deleted it. */
+  expires(key: string, value: unknown, at: number): void {
+    this.expiries.set(value, at)
+    const process = `expiry ${++this.#expirations}`
+    const expire = () => {
+      const input = { expect: value, value: undefined }
+      this.add({ process, key, kind: 'cas', input, invokedAt: this.now(), outcome: 'unknown' })
+    }
+    // A ms early: what else happens in that ms may come before.
+    this.#clock.sleep(Math.max(0, at - 1 - this.#clock.now())).then(expire)
+  }
+
+  read(key: string, value: unknown, invokedAtMs: number): void {
+    const at = this.expiries.get(value)
+    if (at !== undefined && at <= invokedAtMs) this.revived.push({ key, value, lateMs: invokedAtMs - at })
+  }
+
+  get clock(): Clock {
+    return this.#clock
   }
 
   now(): number {
@@ -45,7 +78,7 @@ export class History {
   }
 
   add(operation: HistoryOperation): void {
-    this.outcomes[operation.outcome]++
+    if (!String(operation.process).startsWith('expiry')) this.outcomes[operation.outcome]++
     this.operations.push(operation)
   }
 
@@ -63,11 +96,14 @@ export class Client {
   readonly #history: History
   readonly #process: string
   readonly #store: RecordedStore
+  /** Of the process. */
+  readonly #clock: Clock
 
-  constructor(history: History, process: string, store: RecordedStore) {
+  constructor(history: History, process: string, store: RecordedStore, clock: Clock) {
     this.#history = history
     this.#process = process
     this.#store = store
+    this.#clock = clock
   }
 
   async get(key: string): Promise<void> {
@@ -78,7 +114,9 @@ export class Client {
     await this.#record('has', key, undefined, () => this.#store.has(key))
   }
 
-  async set(key: string, value: unknown, options?: { ttlMs?: number }): Promise<void> {
+  async set(key: string, value: unknown, options: { ttlMs?: number } = {}): Promise<void> {
+    if (options.ttlMs !== undefined)
+      this.#history.expires(key, value, Math.floor(this.#clock.now() + options.ttlMs))
     await this.#record('set', key, value, async () => void (await this.#store.set(key, value, options)))
   }
 
@@ -129,11 +167,14 @@ export class Client {
   async getMany(keys: readonly string[]): Promise<void> {
     const invokedAt = this.#history.now()
     const common = { process: this.#process, kind: 'get' as const, invokedAt }
+    const invokedAtMs = this.#history.clock.now()
     try {
       const values = await this.#store.getMany(keys)
       const returnedAt = this.#history.now()
-      for (const key of keys)
+      for (const key of keys) {
+        this.#history.read(key, values.get(key), invokedAtMs)
         this.#history.add({ ...common, key, returnedAt, outcome: 'ok', output: values.get(key) })
+      }
     } catch (error) {
       for (const key of keys)
         this.#history.add({ ...common, key, outcome: this.#history.outcomeOf(error, key, 'get') })
@@ -164,8 +205,10 @@ export class Client {
     call: () => Promise<unknown>,
   ): Promise<{ output: unknown } | undefined> {
     const common = { process: this.#process, key, kind, input, invokedAt: this.#history.now() }
+    const invokedAtMs = this.#history.clock.now()
     try {
       const output = await call()
+      if (kind === 'get') this.#history.read(key, output, invokedAtMs)
       this.#history.add({
         ...common,
         returnedAt: this.#history.now(),

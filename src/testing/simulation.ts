@@ -7,7 +7,7 @@ import type { ShardStore } from '../shard-store'
 import type { TopologyStore } from '../topology-store'
 import type { FaultCounts, FaultRates } from './fault-injector'
 import { History } from './history'
-import { inspect } from './inspection'
+import { inspect, servedEntries } from './inspection'
 import { checkLinearizable, type HistoryOperation } from './linearizability'
 import { Deployment } from './simulation/deployment'
 import { Disturbance } from './simulation/disturbance'
@@ -31,6 +31,16 @@ export interface SimulationOptions {
   skewMs?: number
   /** Moves, carves, rollbacks, crashes and outages. Default true. */
   disturbed?: boolean
+  /**
+   * One tag is written to nearly all the time and moves often, so that cutovers need a hold. Default: of one seed in five.
+   */
+  hot?: boolean
+  /** Share of the reshardings that compare both copies before the cutover; default 0.7. */
+  verified?: number
+  /** Every second time that a migrator comes here its process dies, and another one is started. */
+  crashAt?: string
+  /** Most values are written with a time to live. Default false. */
+  expiring?: boolean
   /** The bare stores; in memory by default. Those that do real work are to be wrapped in `externalStore`. */
   store?: (shard: ShardId, time: VirtualTime) => ShardStore
   topology?: (time: VirtualTime, random: Random) => TopologyStore
@@ -72,7 +82,7 @@ const QUIET_MS = 40_000
  */
 export async function simulation(options: SimulationOptions): Promise<SimulationReport> {
   const { seed, shards = 3, routers = 3, buckets = 4, tags = 6, keysPerTag = 2, strands = 6 } = options
-  const { operations = 1_000, skewMs = 200, disturbed = true } = options
+  const { operations = 1_000, skewMs = 200, disturbed = true, expiring = false, verified = 0.7 } = options
   const time = new VirtualTime()
   const randomOf = (name: string) => seededRandom(murmur3(name, seed))
   const rates = options.rates ?? weather(randomOf('weather'))
@@ -93,13 +103,37 @@ export async function simulation(options: SimulationOptions): Promise<Simulation
   const tagNames = Array.from({ length: tags }, (_, i) => `t${i}`)
   const keys = tagNames.flatMap((tag) => Array.from({ length: keysPerTag }, (_, i) => `{${tag}}:${i}`))
 
-  const history = new History()
-  const deployment = new Deployment({ time, randomOf, stores, topology, buckets, rates, skewMs })
+  const history = new History(time.clock)
+  const fate = randomOf('fate')
+  let working = true
+  let deaths = 0
+  const deployment = new Deployment({
+    time,
+    randomOf,
+    stores,
+    topology,
+    buckets,
+    rates,
+    skewMs,
+    // Small batches, so that few keys make many.
+    migrator: { batchKeys: [1, 2, 256][Math.floor(randomOf('batches')() * 3)]! },
+    diesAt: (step) => working && step === options.crashAt && fate() < 0.5,
+    onDeath: (name, step) => {
+      deaths++
+      tell(`${name}: died at ${step}`)
+      const place = deployment.members.findIndex((member) => member.name === name)
+      if (place >= 0) deployment.start(place)
+    },
+  })
+  const { hot = randomOf('heat')() < 0.2 } = options
+  const hotKeys = keys.slice(0, keysPerTag)
   const disturbance = new Disturbance({
     time,
     random: randomOf('disturbance'),
     deployment,
-    tags: tagNames,
+    tags: hot ? [...tagNames, ...Array.from({ length: 3 * tags }, () => tagNames[0]!)] : tagNames,
+    verified,
+    restMs: hot ? 300 : 1_500,
     tell,
     complain: (what) => problems.push(what),
   })
@@ -109,22 +143,40 @@ export async function simulation(options: SimulationOptions): Promise<Simulation
     let written = 0
     for (let i = 0; i < count; i++) {
       // In bursts: only writes that are close to each other find a handoff between two of its steps.
-      await time.clock.sleep(Math.round(random() * (random() < 0.85 ? 20 : 900)))
+      await time.clock.sleep(Math.round(random() * (random() < (hot ? 0.97 : 0.85) ? (hot ? 5 : 20) : 900)))
       const { process, router } = deployment.members[number % deployment.members.length]!
       const client = history.client(`s${number}`, router, process)
-      await randomOperation(random, keys, () => `s${number}.${++written}`, client)
+      const freshValue = () => `s${number}.${++written}`
+      const ttl = () => (expiring && random() < 0.7 ? 1 + Math.round(random() ** 2 * 5_000) : undefined)
+      await randomOperation(random, hot && random() < 0.9 ? hotKeys : keys, freshValue, client, ttl)
+    }
+  }
+
+  /** Time and again, past all faults: whatever any shard holds expires when its writer said, wherever it travelled. */
+  const audit = async (stopped: () => boolean) => {
+    while (!stopped()) {
+      await time.clock.sleep(200)
+      for (const [shard, store] of stores)
+        for (const { key, value: bytes, expiresAt } of await servedEntries(store)) {
+          const value = JSON.parse(Buffer.from(bytes!).toString())
+          const expected = history.expiries.get(value) ?? 0
+          if (expiresAt !== expected)
+            problems.push(
+              `${key} = ${value} expires at ${expiresAt} on ${shard}, and was written to at ${expected}`,
+            )
+        }
     }
   }
 
   const main = async () => {
     for (let i = 0; i < routers; i++) await deployment.start()
     tell('all routers are open')
-    let working = true
+    const auditing = expiring ? audit(() => !working) : Promise.resolve()
     const disturbing = disturbed ? disturbance.run(() => !working) : Promise.resolve()
     const share = Math.ceil(operations / strands)
     await Promise.all(Array.from({ length: strands }, (_, number) => strand(number, share)))
     working = false
-    await disturbing
+    await Promise.all([disturbing, auditing])
     tell('the clients are done; faults end')
     deployment.calm()
     await comeToRest(() => disturbance.pending, deployment, time)
@@ -140,7 +192,8 @@ export async function simulation(options: SimulationOptions): Promise<Simulation
           problems.push(`at rest, ${name} cannot read ${key}: ${history.lastError}`)
       }
     }
-    const { problems: found } = await inspect(stores, await deployment.topology())
+    // What has expired is counted as a key until it is reaped, and can no longer be told from a copy left behind.
+    const { problems: found } = await inspect(stores, await deployment.topology(), { sizes: !expiring })
     problems.push(...found)
     for (const { process } of deployment.members) process.kill()
   }
@@ -154,6 +207,8 @@ export async function simulation(options: SimulationOptions): Promise<Simulation
     problems.push(
       `${kind} ${key} ended with an unexpected error: ${error instanceof Error ? error.stack : error}`,
     )
+  for (const { key, value, lateMs } of history.revived)
+    problems.push(`${key} was read as ${value} ${lateMs} ms after that had expired`)
   const verdict = checkLinearizable(history.operations)
   if (verdict.ok !== true)
     problems.push(`${verdict.key}: ${verdict.reason}${verdict.ok === false ? `\n${verdict.story}` : ''}`)
@@ -163,7 +218,13 @@ export async function simulation(options: SimulationOptions): Promise<Simulation
     problems,
     story,
     history: history.operations,
-    counts: { ...deployment.counts, ...disturbance.counts, ...disturbance.outcomes, ...history.outcomes },
+    counts: {
+      ...deployment.counts,
+      ...disturbance.counts,
+      ...disturbance.outcomes,
+      ...history.outcomes,
+      deaths,
+    },
   }
 }
 

@@ -55,6 +55,27 @@ onEveryStore('failures that others have had', (stage) => {
     })
   })
 
+  it('F1: a mover dies with a cancelled plan that had carved a tag out, and its heir undoes the move of the tag', () => {
+    const it = stage()
+    return it.play(async () => {
+      const { p, q, keys } = await begun(it, async (step) => {
+        if (step === 'verify:before') await cancel()
+        if (step !== 'abort:before') return
+        p.process.kill()
+        await p.process.running()
+      })
+      let cancel = async () => {}
+      const segment = `{${keys[0]!}}` as const
+      const resharding = await p.router.requestResharding(1, new Map([[segment, 'b']]), { retainMs: 0 })
+      if (!resharding.accepted) throw new Error(resharding.reason)
+      cancel = () => resharding.cancel()
+      await expect(p.process.answer(resharding.done)).rejects.toThrow('killed')
+      const found = await it.expectRest()
+      expect(found.get(keys[0]!)?.shard).toBe('a')
+      expect(q.router.placement.isCarved(keys[0]!)).toBe(true)
+    })
+  })
+
   it('F3: the pause of writes times out, the source serves again, and then the target wants to take over', () => {
     const it = stage()
     return it.play(async () => {

@@ -20,6 +20,12 @@ export interface DeploymentOptions {
   readonly rates: FaultRates
   /** Clocks of processes differ by up to so much, either way. */
   readonly skewMs: number
+  /** Of all members, unless one is started with its own. */
+  readonly migrator?: MigratorTunables
+  /** Whether the process is to die here, before or after a step of its migrator. */
+  readonly diesAt?: (step: string) => boolean
+  /** A process died at a step of its migrator. */
+  readonly onDeath?: (name: string, step: string) => void
 }
 
 /** One router in a process of its own, with connections of its own. */
@@ -128,12 +134,25 @@ export class Deployment {
       buckets,
       clock: process.clock,
       random,
-      migrator: { holder: name, ...migrator },
+      migrator: {
+        holder: name,
+        failpoint: (step) => this.#reached(process, step),
+        ...this.#options.migrator,
+        ...migrator,
+      },
     })
     const router = await opening.catch((error) => {
       process.kill()
       throw error
     })
     return { name, process, router, connections }
+  }
+
+  #reached(process: SimulatedProcess, step: string): Promise<void> | undefined {
+    const { diesAt, onDeath } = this.#options
+    if (!diesAt?.(step)) return undefined
+    process.kill()
+    onDeath?.(process.name, step)
+    return process.running()
   }
 }

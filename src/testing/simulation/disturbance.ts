@@ -1,6 +1,7 @@
 import type { Random } from '../../clock'
 import { ErrorCode, isForeshardError } from '../../errors'
 import type { SegmentId, ShardId } from '../../placement/segment'
+import type { AcceptedResharding } from '../../router/resharding'
 import { ProcessDied } from '../simulated-process'
 import type { VirtualTime } from '../virtual-time'
 import type { Deployment, Member } from './deployment'
@@ -39,6 +40,10 @@ export interface DisturbanceOptions {
   readonly random: Random
   readonly deployment: Deployment
   readonly tags: readonly string[]
+  /** Share of the reshardings that compare both copies before the cutover. */
+  readonly verified: number
+  /** Longest pause between two disturbances. */
+  readonly restMs: number
   readonly tell: (what: string) => void
   readonly complain: (what: string) => void
 }
@@ -48,6 +53,7 @@ export class Disturbance {
   readonly counts = {
     reshardings: 0,
     refused: 0,
+    holds: 0,
     ended: 0,
     cancels: 0,
     rollbacks: 0,
@@ -80,9 +86,9 @@ export class Disturbance {
 
   /** Until `stopped` says so. */
   async run(stopped: () => boolean): Promise<void> {
-    const { time, random } = this.#options
+    const { time, random, restMs } = this.#options
     while (!stopped()) {
-      await time.clock.sleep(Math.round(random() ** 2 * 1_500))
+      await time.clock.sleep(Math.round(random() ** 2 * restMs))
       if (!stopped()) await this.#disturb(this.#chosen())
     }
   }
@@ -107,14 +113,14 @@ export class Disturbance {
   }
 
   async #reshard(member: Member): Promise<void> {
-    const { random, time, tell } = this.#options
+    const { random, tell, verified } = this.#options
     const { map, merge } = await this.#randomWish()
     this.counts.reshardings++
     const wishes = [...map].map(([segment, shard]) => `${segment} to ${shard}`)
     tell(`${member.name}: ${[...wishes, ...merge.map((segment) => `fold ${segment}`)].join(', ')}`)
     const asked = member.process.answer(
       member.router.requestResharding(1, map, {
-        verify: random() < 0.7,
+        verify: random() < verified,
         retainMs: random() < 0.3 ? 0 : Math.round(random() * 8_000),
         concurrency: 1 + Math.floor(random() * 3),
         ...(random() < 0.2 ? { maxKeysPerSecond: 20 } : {}),
@@ -128,20 +134,41 @@ export class Disturbance {
         return tell(`${member.name}: refused: ${resharding.reason}`)
       }
       this.#accepted.push(resharding.id)
-      if (random() < 0.25)
-        time.clock.sleep(Math.round(random() * 600)).then(() => {
-          this.counts.cancels++
-          tell(`${member.name}: cancel ${resharding.id}`)
-          resharding.cancel()
-        })
+      if (random() < 0.3) this.#cancel(member, resharding)
       const report = await member.process.answer(resharding.done)
       this.counts.ended++
+      this.counts.holds += report.holds
       this.outcomes[report.outcome] = (this.outcomes[report.outcome] ?? 0) + 1
       tell(
         `${member.name}: ${report.id} ${report.outcome}${report.failed.map((it) => `; ${it.segment}: ${it.message}`)}`,
       )
     })
     this.#background(`${member.name}: resharding`, answer)
+  }
+
+  /** At any moment, or in the midst of it. */
+  async #cancel({ name, router, process }: Member, resharding: AcceptedResharding): Promise<void> {
+    const { random, time, tell } = this.#options
+    if (random() < 0.3) await time.clock.sleep(Math.round(random() * 600))
+    else {
+      const isRunning = () => {
+        const progress = router.monitorReshardingProgress()
+        return progress.id === resharding.id && progress.phase !== 'waiting'
+      }
+      let over = false
+      const end = () => {
+        over = true
+      }
+      process.answer(resharding.done).then(end, end)
+      while (!isRunning()) {
+        await time.clock.sleep(25)
+        if (over) return
+      }
+      await time.clock.sleep(Math.round(random() * 150))
+    }
+    this.counts.cancels++
+    tell(`${name}: cancel ${resharding.id}`)
+    await resharding.cancel()
   }
 
   async #rollback(member: Member): Promise<void> {

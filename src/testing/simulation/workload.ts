@@ -23,6 +23,7 @@ export async function randomOperation(
   keys: readonly string[],
   freshValue: () => string,
   client: Client,
+  ttl: () => number | undefined,
 ): Promise<void> {
   const key = () => keys[Math.floor(random() * keys.length)]!
   switch (chosen(random)) {
@@ -31,7 +32,7 @@ export async function randomOperation(
     case 'has':
       return client.has(key())
     case 'set':
-      return client.set(key(), freshValue())
+      return client.set(key(), freshValue(), { ttlMs: ttl() })
     case 'delete':
       return client.delete(key())
     case 'replace':
