@@ -20,6 +20,8 @@ export const systemClock: Clock = {
   sleep: (ms, signal) =>
     new Promise((resolve, reject) => {
       if (signal?.aborted) return reject(signal.reason)
+      // Nothing to wait for but the others' turn.
+      if (ms <= 0) return void setImmediate(resolve)
       const onAbort = () => {
         clearTimeout(timer)
         reject(signal!.reason)
@@ -145,4 +147,28 @@ export class ManualClock implements Clock {
 /** Lets everything else that is due run first: long computations call it between slices. Takes no time on any clock. */
 export function breathe(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve))
+}
+
+/**
+ * Long work over stores that answer at once would never leave the queue of microtasks, and no timer and no I/O of the
+ * process would have its turn: whoever does such work asks here again and again.
+ */
+export class Breather {
+  readonly #clock: Clock
+  readonly #everyMs: number
+  #since: number
+
+  constructor(clock: Clock, everyMs = 5) {
+    this.#clock = clock
+    this.#everyMs = everyMs
+    this.#since = clock.now()
+  }
+
+  /** Resolves after the others' turn; undefined as long as they need none. */
+  rest(): Promise<void> | undefined {
+    if (Math.abs(this.#clock.now() - this.#since) < this.#everyMs) return undefined
+    return this.#clock.sleep(0).then(() => {
+      this.#since = this.#clock.now()
+    })
+  }
 }

@@ -1,4 +1,4 @@
-import type { Clock, Random } from '../clock'
+import type { Breather, Clock, Random } from '../clock'
 import { ErrorCode, ForeshardError, isForeshardError } from '../errors'
 import type { SegmentId, ShardId } from '../placement/segment'
 import type { ShardStore } from '../shard-store'
@@ -36,6 +36,7 @@ export interface GateKeeping {
   readonly topology: TopologyStore
   readonly store: (shard: ShardId) => ShardStore | undefined
   readonly clock: Clock
+  readonly breather: Breather
   readonly random: Random
   readonly failpoint: Failpoint | undefined
   /** A failpoint threw: nothing more is done, as if the process had died there. */
@@ -109,6 +110,11 @@ export class Gate {
   async #persist<T>(whom: string, shard: ShardId | undefined, request: () => Promise<T>): Promise<T> {
     for (let tries = 1; ; tries++) {
       this.pass()
+      const rest = this.#keeping.breather.rest()
+      if (rest) {
+        await rest
+        this.pass()
+      }
       try {
         return await this.#inTime(whom, shard, request)
       } catch (error) {

@@ -1,4 +1,4 @@
-import type { Clock, Random } from '../clock'
+import { Breather, type Clock, type Random } from '../clock'
 import { ErrorCode, ForeshardError, invalid } from '../errors'
 import { bucketSegment, type SegmentId, type ShardId } from '../placement/segment'
 import type { ShardStore } from '../shard-store'
@@ -83,7 +83,11 @@ export class Migrator {
     this.#lease = new MigratorLease(topology, holder, clock, leaseMs)
     const crash = (cause: unknown) => this.#crash(cause)
     const check = () => this.#lease.check()
-    const gate = new Gate({ topology, store, clock, random, failpoint, crash, check }, this.#stop.signal)
+    const breather = new Breather(clock)
+    const gate = new Gate(
+      { topology, store, clock, breather, random, failpoint, crash, check },
+      this.#stop.signal,
+    )
     const known = new KnownTopology(topology, () => this.#heed())
     this.#office = {
       topology,

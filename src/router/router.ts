@@ -1,4 +1,5 @@
-import type { Clock } from '../clock'
+import { setMaxListeners } from 'node:events'
+import { Breather, type Clock } from '../clock'
 import { invalid } from '../errors'
 import type { ReshardingProgress, ReshardingReport } from '../migrator/progress'
 import type { Location, Placement } from '../placement/assignment'
@@ -52,6 +53,8 @@ export class ShardRouter {
     const checked = checkOptions(options)
     const events = new RouterEmitter()
     const abort = new AbortController()
+    // Every operation that waits for another try listens to it.
+    setMaxListeners(0, abort.signal)
     const parts = assemble(checked, await openDeployment(checked), events, abort.signal)
     return new ShardRouter(checked, parts, events, abort)
   }
@@ -128,11 +131,14 @@ export class ShardRouter {
     const { prefix = '' } = options
     if (typeof prefix !== 'string') throw invalid('options.prefix', 'must be a string')
     this.#open()
-    for await (const page of listEntries(prefix, this.#parts.listing))
+    const breather = new Breather(this.#clock)
+    for await (const page of listEntries(prefix, this.#parts.listing)) {
+      await breather.rest()
       for (const { key, value } of page) {
         this.#open()
         if (key.startsWith(prefix)) yield [key, this.#parts.operations.decode(value!) as T]
       }
+    }
   }
 
   /** Where a key is believed to be. No I/O: an operation may find that it has moved. */
