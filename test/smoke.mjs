@@ -34,7 +34,9 @@ try {
   const log = join(folder, 'log.csv')
   const lines = Array.from({ length: 2000 }, (_, i) => `${i * 60_000},key:${(i * i) % 97},write`)
   writeFileSync(log, `timestamp,key,operation\n${lines.join('\n')}\n`)
-  const out = execFileSync(process.execPath, ['dist/cli.js', 'simulate', log, '--shards', '4'], { encoding: 'utf8' })
+  const out = execFileSync(process.execPath, ['dist/cli.js', 'simulate', log, '--shards', '4'], {
+    encoding: 'utf8',
+  })
   assert.match(out, /predictive/)
   console.log('the built package works')
 } finally {
