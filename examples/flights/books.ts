@@ -1,10 +1,8 @@
 import { type AccessLogEntry, HashRing } from 'foreshard'
 
-const HOUR = 3_600_000
-
 /** Load and transactions of one week under one placement. */
 export interface Week {
-  /** Mean over hours of max shard load / mean shard load. */
+  /** Mean over intervals of max shard load / mean shard load. */
   imbalance: number
   /** Share of the bookings that touched two shards or more. */
   crossing: number
@@ -13,21 +11,26 @@ export interface Week {
 }
 
 /**
- * Keeps the books of one placement while the bookings pass: who served what, hour by hour. Two of these run side by
+ * Keeps the books of one placement while the bookings pass: who served what, interval by interval. Two of these run side by
  * side, one told where Foreshard serves a key, the other where the ring alone would.
  */
 export class Ledger {
-  readonly #hours = new Map<number, Map<string, number>>()
+  readonly #intervalMs: number
+  readonly #intervals = new Map<number, Map<string, number>>()
   #bookings = 0
   #crossing = 0
 
+  constructor(intervalMs: number) {
+    this.#intervalMs = intervalMs
+  }
+
   /** Notes one booking: the shards of its keys. */
   note(at: number, shards: readonly string[]): void {
-    const hour = Math.floor(at / HOUR)
-    let loads = this.#hours.get(hour)
+    const interval = Math.floor(at / this.#intervalMs)
+    let loads = this.#intervals.get(interval)
     if (!loads) {
       loads = new Map()
-      this.#hours.set(hour, loads)
+      this.#intervals.set(interval, loads)
     }
     for (const shard of shards) loads.set(shard, (loads.get(shard) ?? 0) + 1)
     this.#bookings++
@@ -38,7 +41,7 @@ export class Ledger {
   close(shards: readonly string[]): Week {
     const total = new Map<string, number>()
     let imbalance = 0
-    for (const loads of this.#hours.values()) {
+    for (const loads of this.#intervals.values()) {
       const all = shards.map((shard) => loads.get(shard) ?? 0)
       const sum = all.reduce((a, b) => a + b, 0)
       imbalance += sum === 0 ? 1 : (Math.max(...all) * shards.length) / sum
@@ -46,11 +49,11 @@ export class Ledger {
     }
     const sum = [...total.values()].reduce((a, b) => a + b, 0)
     const week = {
-      imbalance: imbalance / Math.max(1, this.#hours.size),
+      imbalance: imbalance / Math.max(1, this.#intervals.size),
       crossing: this.#crossing / Math.max(1, this.#bookings),
       share: new Map(shards.map((shard) => [shard, (total.get(shard) ?? 0) / Math.max(1, sum)])),
     }
-    this.#hours.clear()
+    this.#intervals.clear()
     this.#bookings = 0
     this.#crossing = 0
     return week

@@ -19,6 +19,8 @@ import { footer, header, type Row, row } from './table'
 const HOUR = 3_600_000
 const WEEK = 168 * HOUR
 const DAY = 24 * HOUR
+/** Load is counted, forecast and balanced by so much time: shorter ones hold too few bookings to tell load from chance. */
+const INTERVAL = 6 * HOUR
 const CLIENTS = 8
 /** Days of flight time between two rounds of the rebalancer. */
 const ROUND_DAYS = 2
@@ -48,7 +50,7 @@ const flightTime = new ManualClock()
 const predictor = new Predictor({
   shards,
   buckets: BUCKETS,
-  intervalMs: HOUR,
+  intervalMs: INTERVAL,
   clock: flightTime,
   random: seededRandom(7),
 })
@@ -57,7 +59,7 @@ const rebalancer = new Rebalancer({
   predictor,
   mode: 'auto',
   clock: flightTime,
-  intervalMs: HOUR,
+  intervalMs: INTERVAL,
   horizonMs: 48 * HOUR,
   cooldownMs: DAY,
   minConfidence: 0.5,
@@ -69,9 +71,9 @@ const departures = new Map<string, number>()
 router.observe((entry) => predictor.record(atFlightTime(entry, departures.get(entry.transactionId!)!)))
 
 const reference = new Map<string, number>()
-const foreshard = new Ledger()
+const foreshard = new Ledger(INTERVAL)
 const ring = new RingAlone(shards)
-const hashing = new Ledger()
+const hashing = new Ledger(INTERVAL)
 const rows: Row[] = []
 const week = { starts: 0, bookings: 0, moves: 0, keys: 0, bytes: 0, confidence: [] as number[], reason: '' }
 const cost = { reshardings: 0, moves: 0, keys: 0, bytes: 0, longestHoldMs: 0 }

@@ -34,7 +34,7 @@ const BARS = '▁▂▃▄▅▆▇█'
 export function header(every: number): string {
   return [
     `Real flights, January to June 2001, every ${every}th one booked: each booking updates two airports and a route.`,
-    'Load per shard: ▄ is a fair share, █ twice that. Imbalance: hourly max/mean load. Crossing: bookings that touch two shards or more.',
+    'Load per shard: ▄ is a fair share, █ twice that. Imbalance: max/mean load, by six hours. Crossing: bookings that touch two shards or more.',
     '',
     '              │ load per shard  │   imbalance    │    crossing    │',
     'week       bookings hash  Foreshard  hash Foreshard   hash Foreshard   moves  confidence',
