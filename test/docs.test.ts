@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { ErrorCode } from '../src/errors'
-import { FENCE_TABLE } from '../src/placement/fence'
+import { FENCE_TABLE } from '../src/placement/fence-table'
 
 const read = (path: string) => readFileSync(resolve(import.meta.dirname, '..', path), 'utf8')
 

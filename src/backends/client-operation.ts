@@ -1,5 +1,6 @@
 import type { Clock } from '../clock'
-import { decide, type FenceChange, governing, isHeld, logsChanges, serves } from '../placement/fence'
+import { governing, isHeld, logsChanges, serves } from '../placement/fence'
+import { decide, type FenceChange } from '../placement/fence-table'
 import type { Answer, Call, Done, Refusal } from '../shard-store'
 import type { LedgerBucket, StoredEntry } from './ledger'
 

@@ -1,6 +1,7 @@
 import type { Clock } from '../clock'
 import { ErrorCode, ForeshardError, invalid } from '../errors'
-import { decide, type FenceCommand, type FenceRecord, isProtected } from '../placement/fence'
+import { type FenceCommand, type FenceRecord, isProtected } from '../placement/fence'
+import { decide } from '../placement/fence-table'
 import { checkKey, type KeyRules } from '../placement/key'
 import { bucketSegment, isTagSegment, tagOfSegment } from '../placement/segment'
 import type {

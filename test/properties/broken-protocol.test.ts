@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { memoryStore } from '../../src/backends/memory/memory-store'
 import type * as Fence from '../../src/placement/fence'
+import type * as Table from '../../src/placement/fence-table'
 import type { SegmentId } from '../../src/placement/segment'
 import type { ShardStore } from '../../src/shard-store'
 import { type SimulationOptions, simulation } from '../../src/testing/simulation'
@@ -11,7 +12,7 @@ import { type SimulationOptions, simulation } from '../../src/testing/simulation
  * replaced for the stores of this file.
  */
 interface Broken {
-  decide?: (real: typeof Fence.decide) => typeof Fence.decide
+  decide?: (real: typeof Table.decide) => typeof Table.decide
   serves?: typeof Fence.serves
   isProtected?: typeof Fence.isProtected
   store?: (real: ShardStore) => ShardStore
@@ -21,11 +22,18 @@ interface Broken {
 
 const broken = vi.hoisted(() => ({ rule: {} as Broken }))
 
+vi.mock('../../src/placement/fence-table', async (original) => {
+  const real = await original<typeof Table>()
+  return {
+    ...real,
+    decide: ((...args) => (broken.rule.decide?.(real.decide) ?? real.decide)(...args)) as typeof Table.decide,
+  }
+})
+
 vi.mock('../../src/placement/fence', async (original) => {
   const real = await original<typeof Fence>()
   return {
     ...real,
-    decide: ((...args) => (broken.rule.decide?.(real.decide) ?? real.decide)(...args)) as typeof Fence.decide,
     serves: ((...args) => (broken.rule.serves ?? real.serves)(...args)) as typeof Fence.serves,
     isProtected: ((...args) =>
       (broken.rule.isProtected ?? real.isProtected)(...args)) as typeof Fence.isProtected,
@@ -61,12 +69,12 @@ async function seedsUntilNoticed(
 function breaking<S extends Fence.FenceStep>(
   step: S,
   decide: (
-    real: Fence.FenceDecision,
+    real: Table.FenceDecision,
     fences: Fence.BucketFences,
     command: Extract<Fence.FenceCommand, { step: S }>,
-    again: (command: Fence.FenceCommand) => Fence.FenceDecision,
+    again: (command: Fence.FenceCommand) => Table.FenceDecision,
     segment: SegmentId,
-  ) => Fence.FenceDecision,
+  ) => Table.FenceDecision,
 ): Broken {
   return {
     decide: (real) => (fences, segment, command, now) => {
@@ -79,7 +87,7 @@ function breaking<S extends Fence.FenceStep>(
 }
 
 /** Carried out whatever the guard says. */
-function forced(decision: Fence.FenceDecision, change: Fence.FenceChange): Fence.FenceDecision {
+function forced(decision: Table.FenceDecision, change: Table.FenceChange): Table.FenceDecision {
   return { ok: true, row: undefined as never, change, record: decision.record }
 }
 

@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest'
-import { FENCE_TABLE, type FenceCommand, type FenceRecord, type FenceRow } from '../../src/placement/fence'
+import type { FenceCommand, FenceRecord } from '../../src/placement/fence'
+import { FENCE_TABLE, type FenceRow } from '../../src/placement/fence-table'
 import { Walk, type WalkResult } from './walk'
 
 const SEEDS = Number(process.env.FORESHARD_WALKS ?? 3000)

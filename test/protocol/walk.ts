@@ -1,7 +1,6 @@
 import { seededRandom } from '../../src/clock'
 import {
   type BucketFences,
-  decide,
   type FenceCommand,
   type FenceRecord,
   isHeld,
@@ -12,6 +11,7 @@ import {
   proofOf,
   serves,
 } from '../../src/placement/fence'
+import { decide } from '../../src/placement/fence-table'
 import type { SegmentId } from '../../src/placement/segment'
 
 /**

@@ -1,6 +1,5 @@
 import {
   type BucketFences,
-  decide,
   type FenceCommand,
   type FenceRecord,
   isHeld,
@@ -9,6 +8,7 @@ import {
   NO_FENCE,
   serves,
 } from '../../placement/fence'
+import { decide } from '../../placement/fence-table'
 import { isTagSegment, type SegmentId, tagOfSegment } from '../../placement/segment'
 import type { Operation } from '../../shard-store'
 

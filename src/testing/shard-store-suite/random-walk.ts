@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { type Random, seededRandom } from '../../clock'
-import { FENCE_TABLE, type FenceCommand, type FenceRecord, type FenceStep } from '../../placement/fence'
+import type { FenceCommand, FenceRecord, FenceStep } from '../../placement/fence'
+import { FENCE_TABLE } from '../../placement/fence-table'
 import { bucketSegment, type SegmentId } from '../../placement/segment'
 import type { Operation } from '../../shard-store'
 import { ModelShard } from './model-shard'

@@ -8,13 +8,12 @@ import { Script } from '../../../src/backends/redis/script'
 import { type Random, seededRandom } from '../../../src/clock'
 import {
   type BucketFences,
-  decide,
-  FENCE_TABLE,
   type FenceCommand,
   type FenceRecord,
   type FenceStep,
   NO_FENCE,
 } from '../../../src/placement/fence'
+import { decide, FENCE_TABLE } from '../../../src/placement/fence-table'
 import { isTagSegment, type SegmentId } from '../../../src/placement/segment'
 import { RedisServer, redisIsMissing } from '../../servers/redis-server'
 
