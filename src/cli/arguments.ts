@@ -60,6 +60,7 @@ export function shardsOf(text: string | undefined): number | (ShardId | ShardWei
   if (text === undefined)
     throw usage('--shards is missing: how many, as 8, or which ones, as a,b,c or a:2,b:1')
   if (/^\d+$/.test(text)) return Number(text)
+  if (Number.isFinite(Number(text))) throw usage(`--shards: ${text} is no whole number above 0`)
   return text.split(',').map((part) => {
     const at = part.lastIndexOf(':')
     if (at < 0) return part

@@ -1,3 +1,4 @@
+import { type Clock, systemClock } from '../clock'
 import { invalid } from '../errors'
 import { Placement } from '../placement/assignment'
 import type { ShardWeight } from '../placement/ring'
@@ -38,6 +39,8 @@ export interface SimulateOptions {
   seed?: number
   /** An entry may be so much older than the newest before it. Default one minute, an interval at most. */
   latenessMs?: number
+  /** Says what lies in the future: an entry more than a day ahead of it is refused. Default the system's. */
+  clock?: Clock
   onProgress?(progress: SimulationProgress): void
 }
 
@@ -49,6 +52,8 @@ export interface SimulationProgress {
 }
 
 const HOUR_MS = 3_600_000
+/** Clocks of those who write logs may be ahead by so much. */
+const AHEAD_MS = 24 * HOUR_MS
 
 /**
  * Replays an access log, in order of time, against placement policies, and reports what each would have cost. A
@@ -96,6 +101,7 @@ export async function simulate(
     horizon,
     every,
     latenessMs,
+    notAfter: (options.clock ?? systemClock).now() + AHEAD_MS,
     objective,
     budget,
   })

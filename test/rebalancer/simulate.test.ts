@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { seededRandom } from '../../src/clock'
+import { ManualClock, seededRandom } from '../../src/clock'
 import { ErrorCode } from '../../src/errors'
 import { Placement } from '../../src/placement/assignment'
 import type { SegmentId } from '../../src/placement/segment'
@@ -393,3 +393,17 @@ function seasonal(seed: number, minutes: number, season = 0): AccessLogEntry[] {
     }
   return log
 }
+
+describe('an entry from the future', () => {
+  it('is refused and counted: it does not end the intervals before it', async () => {
+    const clock = new ManualClock(10 * 3_600_000)
+    const entry = (hour: number) => ({
+      timestamp: hour * 3_600_000,
+      key: `k${hour}`,
+      operation: 'read' as const,
+    })
+    const log = [entry(0), entry(1), entry(1_000_000), entry(2), entry(3)]
+    const report = await simulate(log, { shards: 2, policies: ['hash'], clock })
+    expect(report.entries).toMatchObject({ used: 4, late: 0, refused: { 'timestamp in the future': 1 } })
+  })
+})

@@ -20,6 +20,7 @@ export interface ReplayOptions {
   /** Intervals between two decisions. */
   every: number
   latenessMs: number
+  notAfter: number
   objective: Objective
   budget: MoveBudget
 }
@@ -50,7 +51,7 @@ export class Replay {
 
   constructor(options: ReplayOptions) {
     this.#options = options
-    const { placement, policies, objective, horizon, intervalMs, latenessMs } = options
+    const { placement, policies, objective, horizon, intervalMs, latenessMs, notAfter } = options
     this.#table = new TagTable(placement)
     const track = () => new PolicyTrack(placement, this.#table, objective, horizon)
     for (const policy of policies) this.tracks.set(policy.name, track())
@@ -61,6 +62,7 @@ export class Replay {
       intervalMs,
       writeWeight: objective.writeWeight,
       latenessMs,
+      notAfter,
       observe: (entry) => {
         for (const policy of observers) observe(policy, entry)
       },

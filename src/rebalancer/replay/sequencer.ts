@@ -20,6 +20,8 @@ export interface SequencerOptions {
   writeWeight: number
   /** An interval stays open until an entry this much later than its end has come. */
   latenessMs: number
+  /** A later timestamp is refused: it would end all intervals before it. */
+  notAfter: number
   /** Told of every entry of the oldest open interval: never of one whose interval is still to be decided on. */
   observe(entry: AccessLogEntry): void
 }
@@ -44,7 +46,7 @@ export class Sequencer {
   /** Takes an entry in; true when `shift` has a finished interval to give. */
   push(entry: AccessLogEntry): boolean {
     this.counts.read++
-    const reason = refusedBecause(entry)
+    const reason = refusedBecause(entry, this.#options.notAfter)
     if (reason) {
       this.counts.refused[reason] = (this.counts.refused[reason] ?? 0) + 1
       return false
