@@ -60,8 +60,10 @@ export class History {
       const input = { expect: value, value: undefined }
       this.add({ process, key, kind: 'cas', input, invokedAt: this.now(), outcome: 'unknown' })
     }
-    // A ms early: what else happens in that ms may come before.
-    this.#clock.sleep(Math.max(0, at - 1 - this.#clock.now())).then(expire)
+    // A ms early: what else happens in that ms may come before. By a clock that is behind it may be over already.
+    const ms = at - 1 - this.#clock.now()
+    if (ms > 0) this.#clock.sleep(ms).then(expire)
+    else expire()
   }
 
   read(key: string, value: unknown, invokedAtMs: number): void {

@@ -86,6 +86,17 @@ function breaking<S extends Fence.FenceStep>(
   }
 }
 
+/** Carried out with another record of what is imported. */
+function rewritten(
+  decision: Extract<Table.FenceDecision, { ok: true }>,
+  rewrite: (record: Fence.FenceRecord) => Fence.FenceRecord,
+): Pick<typeof decision, 'change' | 'record'> {
+  const records = decision.change.records.map(
+    ([segment, record]) => [segment, record.state === 'importing' ? rewrite(record) : record] as const,
+  )
+  return { change: { ...decision.change, records }, record: rewrite(decision.record) }
+}
+
 /** Carried out whatever the guard says. */
 function forced(decision: Table.FenceDecision, change: Table.FenceChange): Table.FenceDecision {
   return { ok: true, row: undefined as never, change, record: decision.record }
@@ -134,6 +145,18 @@ const RULES: Record<string, Broken> = {
       return { ...decision, change: { ...decision.change, ticket: 0, records } }
     },
   },
+  'the sweep: what lies at the target is taken for copied': breaking('prepare', (real) =>
+    real.ok ? { ...real, ...rewritten(real, (record) => ({ ...record, loading: true })) } : real,
+  ),
+  'the base: retained data is kept whatever it is': breaking(
+    'prepare',
+    (real, fences, command, _again, segment) => {
+      const before = fences.record(segment)
+      return real.ok && before.state === 'moved' && command.base !== undefined
+        ? { ...real, ...rewritten(real, (record) => ({ ...record, loading: true, kept: true })) }
+        : real
+    },
+  ),
   'the expiry: an import counts the time to live anew': {
     under: { expiring: true },
     store: (real) => ({
