@@ -38,6 +38,22 @@ function tally(reports: readonly SimulationReport[]): Record<string, number> {
 
 const many = ONLY === undefined ? it : it.skip
 
+/** Runs it with stores that are files. */
+async function onLmdb<T>(
+  run: (stores: Pick<SimulationOptions, 'store' | 'topology'>) => Promise<T>,
+): Promise<T> {
+  const folder = mkdtempSync(join(tmpdir(), 'foreshard-promise-'))
+  const path = (name: string) => ({ path: join(folder, `${name}.mdb`), durability: 'process' as const })
+  try {
+    return await run({
+      store: (shard, time) => externalStore(lmdbStore({ ...path(shard), clock: time.clock }), time),
+      topology: (time) => externalStore(lmdbTopology({ ...path('topology'), clock: time.clock }), time),
+    })
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
+
 describe('every key is linearizable and no copy is left behind', () => {
   it('whatever is moved, carved, merged, cancelled, rolled back, lost, late, frozen and killed', async () => {
     const reports = []
@@ -95,20 +111,8 @@ describe('every key is linearizable and no copy is left behind', () => {
   many(
     'on LMDB files as in memory',
     async () => {
-      for (const seed of seeds(1, 3)) {
-        const folder = mkdtempSync(join(tmpdir(), 'foreshard-promise-'))
-        const path = (name: string) => ({ path: join(folder, `${name}.mdb`), durability: 'process' as const })
-        try {
-          await expectKept({
-            seed,
-            operations: 300,
-            store: (shard, time) => externalStore(lmdbStore({ ...path(shard), clock: time.clock }), time),
-            topology: (time) => externalStore(lmdbTopology({ ...path('topology'), clock: time.clock }), time),
-          })
-        } finally {
-          rmSync(folder, { recursive: true, force: true })
-        }
-      }
+      for (const seed of seeds(1, 3))
+        await onLmdb((stores) => expectKept({ seed, operations: 300, ...stores }))
     },
     120_000,
   )
@@ -122,5 +126,11 @@ describe('a simulation', () => {
     expect(second.story).toEqual(first.story)
     expect(second.history).toEqual(first.history)
     expect((await run(8)).history).not.toEqual(first.history)
+  })
+
+  many('does so on files too, one piece of real work at a time', async () => {
+    const run = () => onLmdb((stores) => simulation({ seed: 7, operations: 200, ...stores }))
+    const first = await run()
+    expect((await run()).history).toEqual(first.history)
   })
 })
