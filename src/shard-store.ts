@@ -99,6 +99,8 @@ export interface Done {
   readonly seq: number
   /** Of a write: false when `ifVersion` did not match, or there was nothing to delete. Of a read: the key is there. */
   readonly applied: boolean
+  /** Of a get that found the key: when it expires, ms since the epoch; 0, or left out by a store without TTL: never. */
+  readonly expiresAt?: number
 }
 
 /** 'Not mine' or 'not now': no effect, and all that the shard knows of who governs the key. */

@@ -39,9 +39,18 @@ export function answerCall(bucket: LedgerBucket, call: Call, clock: Clock): Answ
   const entry = bucket.get(call.key, call.tag)
   if (operation.kind !== 'set' && operation.kind !== 'delete') {
     if (!isLive(entry, clock))
-      return { ok: true, value: undefined, version: 0, seq: record.seq, applied: false }
-    const value = operation.kind === 'get' ? entry.value : undefined
-    return { ok: true, value, version: entry.version, seq: record.seq, applied: true }
+      return {
+        ok: true,
+        value: undefined,
+        version: 0,
+        seq: record.seq,
+        applied: false,
+        expiresAt: undefined,
+      }
+    const reads = operation.kind === 'get'
+    const value = reads ? entry.value : undefined
+    const expiresAt = reads ? entry.expiresAt : undefined
+    return { ok: true, value, version: entry.version, seq: record.seq, applied: true, expiresAt }
   }
 
   const now = clock.now()
@@ -74,7 +83,7 @@ export function answerCall(bucket: LedgerBucket, call: Call, clock: Clock): Answ
 }
 
 function written(version: number, seq: number, applied: boolean): Done {
-  return { ok: true, value: undefined, version, seq, applied }
+  return { ok: true, value: undefined, version, seq, applied, expiresAt: undefined }
 }
 
 function elsewhere(bucket: LedgerBucket, tag: string): Refusal {

@@ -18,7 +18,7 @@ export interface Versioned<T> {
 }
 
 export interface UpdateOptions extends OperationLabels {
-  /** Of the value that is written; default never. */
+  /** Of the value that is written; default what is left to the value that was read, never for a new key. */
   ttlMs?: number
   /** Races that may be lost before VERSION_CONFLICT, the first included; default 16. */
   attempts?: number
@@ -117,25 +117,28 @@ export class Operations {
     options: UpdateOptions = {},
   ): Promise<TrackingAttributes & { version: number; value: unknown }> {
     if (typeof fn !== 'function') throw invalid('fn', 'must be a function from the value to the next one')
+    this.checkKey(key)
     checkOptional(options, 'options')
-    const { attempts = DEFAULT_ATTEMPTS, ...setting } = options
+    const { attempts = DEFAULT_ATTEMPTS, ttlMs } = options
     if (!Number.isSafeInteger(attempts) || attempts < 1)
       throw invalid('options.attempts', 'must be a whole number from 1')
+    if (ttlMs !== undefined) this.#expiry(ttlMs)
     for (let attempt = 1; ; attempt++) {
-      const found = await this.getWithVersion(key, options)
-      const value = await fn(found?.value)
-      try {
-        const attributes = await this.set(key, value, { ...setting, ifVersion: found?.version ?? 0 })
-        return { ...attributes, value }
-      } catch (error) {
-        if (!(error instanceof ForeshardError) || error.code !== ErrorCode.VERSION_CONFLICT) throw error
-        if (attempt === attempts)
-          throw new ForeshardError(
-            ErrorCode.VERSION_CONFLICT,
-            `update of ${JSON.stringify(key.slice(0, 80))} lost ${attempts} races; raise options.attempts, or write less often`,
-            { cause: error },
-          )
-      }
+      const found = await this.#dispatcher.one(key, GET)
+      const { version: ifVersion, expiresAt: kept = 0 } = found.done
+      const value = await fn(this.read(found, options))
+      // An absolute time: however long this takes, what is written expires when what was read would have.
+      const expiresAt = ttlMs === undefined ? kept : this.#expiry(ttlMs)
+      const data = this.#encode(value)
+      const outcome = await this.#dispatcher.one(key, { kind: 'set', value: data, expiresAt, ifVersion })
+      const attributes = this.written(outcome, data.byteLength, options)
+      if (outcome.done.applied) return { ...attributes, value }
+      if (attempt === attempts)
+        throw new ForeshardError(
+          ErrorCode.VERSION_CONFLICT,
+          `update of ${JSON.stringify(key.slice(0, 80))} lost ${attempts} races; raise options.attempts, or write less often`,
+          { cause: conflict(outcome, ifVersion) },
+        )
       // Whoever won will not be alone next time either.
       await this.#clock.sleep(this.#random() * Math.min(50, 2 ** attempt), this.#signal).catch(() => {
         throw closedError()
@@ -155,7 +158,7 @@ export class Operations {
     checkOptional(options, 'options')
     const { ttlMs, ifVersion } = options
     checkVersion(ifVersion)
-    const expiresAt = ttlMs === undefined ? 0 : expiryOf(ttlMs, this.#clock.now(), this.#shards.withoutTtl)
+    const expiresAt = ttlMs === undefined ? 0 : this.#expiry(ttlMs)
     const data = this.#encode(value)
     return ifVersion === undefined
       ? { kind: 'set', value: data, expiresAt }
@@ -187,6 +190,10 @@ export class Operations {
 
   get observed(): boolean {
     return this.#observers.any
+  }
+
+  #expiry(ttlMs: number): number {
+    return expiryOf(ttlMs, this.#clock.now(), this.#shards.withoutTtl)
   }
 
   #encode(value: unknown): Uint8Array {

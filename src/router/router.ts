@@ -94,7 +94,8 @@ export class ShardRouter {
 
   /**
    * Optimistic read-modify-write: `fn` gets the value, undefined for an absent key, and returns the next one, or a promise
-   * of it; it is called again where another write came between. The new value has no expiry unless `ttlMs` is given.
+   * of it; it is called again where another write came between. The new value expires when the old one
+   * would have; `ttlMs` gives it a time to live of its own.
    */
   update<T = unknown>(
     key: string,

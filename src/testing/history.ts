@@ -66,6 +66,13 @@ export class History {
     else expire()
   }
 
+  /** What an update writes expires when what it read would have. */
+  inherits(key: string, value: unknown, from: unknown): void {
+    const at = this.expiries.get(from)
+    if (at === undefined) this.expiries.delete(value)
+    else this.expires(key, value, at)
+  }
+
   read(key: string, value: unknown, invokedAtMs: number): void {
     const at = this.expiries.get(value)
     if (at !== undefined && at <= invokedAtMs) this.revived.push({ key, value, lateMs: invokedAtMs - at })
@@ -151,6 +158,7 @@ export class Client {
     const call = () =>
       this.#store.update(key, (now) => {
         input.expect = now
+        this.#history.inherits(key, value, now)
         return value
       })
     const invokedAt = this.#history.now()

@@ -75,6 +75,54 @@ describe('a router', () => {
   )
 
   it(
+    'keeps the expiry of what it updates, also over a move, unless a new time to live is given',
+    inVirtualTime(async (h) => {
+      const router = await h.open()
+      const other = await h.open()
+      const start = h.clock.now()
+      await router.set('k', 1, { ttlMs: 10_000 })
+      await h.clock.sleep(400)
+      await router.update<number>('k', async (n) => {
+        await h.clock.sleep(100)
+        return n! + 1
+      })
+      const { segment, shard } = router.locate('k')
+      const moved = await router.requestResharding(1, new Map([[segment, shard === 'a' ? 'b' : 'a']]))
+      expect(moved.accepted && (await moved.done).outcome).toBe('done')
+      await other.update<number>('k', (n) => n! + 1)
+      const left = start + 10_000 - h.clock.now()
+      expect(left).toBeGreaterThan(100)
+      await h.clock.sleep(left - 1)
+      expect(await router.get('k')).toBe(3)
+      await h.clock.sleep(1)
+      expect(await router.get('k')).toBeUndefined()
+      await router.update('k', () => 'new')
+      await router.update('k', (now) => `${now}er`, { ttlMs: 50 })
+      await h.clock.sleep(49)
+      expect(await router.get('k')).toBe('newer')
+      await h.clock.sleep(1)
+      expect(await router.get('k')).toBeUndefined()
+    }),
+  )
+
+  it(
+    'begins an update again from nothing where what it read has expired meanwhile',
+    inVirtualTime(async (h) => {
+      const router = await h.open()
+      await router.set('k', 'old', { ttlMs: 100 })
+      const seen: unknown[] = []
+      await router.update('k', async (value) => {
+        seen.push(value)
+        await h.clock.sleep(200)
+        return 'new'
+      })
+      expect(seen).toEqual(['old', undefined])
+      await h.clock.sleep(100_000)
+      expect(await router.get('k')).toBe('new')
+    }),
+  )
+
+  it(
     'gives up an update that loses every race it is allowed, and says so',
     inVirtualTime(async (h) => {
       const router = await h.open()

@@ -57,14 +57,19 @@ export function decodeAnswer(call: Call, reply: readonly Reply[], at: number): A
       version: Number(second),
       seq: Number(seq),
       applied: third !== null,
+      expiresAt: undefined,
     }
   const there = second !== null
+  const reads = there && kind === 'get'
+  // Version, expiry and tag, as lua/execute.ts keeps them.
+  const field = there ? String(second) : '0'
   return {
     ok: true,
-    value: there && kind === 'get' ? (third as Buffer) : undefined,
-    version: there ? Number.parseInt(String(second), 10) : 0,
+    value: reads ? (third as Buffer) : undefined,
+    version: Number.parseInt(field, 10),
     seq: Number(seq),
     applied: there,
+    expiresAt: reads ? Number.parseInt(field.slice(field.indexOf(' ') + 1), 10) : undefined,
   }
 }
 

@@ -74,6 +74,18 @@ export const expiryPromises: Promised[] = [
     for (const expiresAt of [Number.NaN, Number.POSITIVE_INFINITY])
       await assert.rejects(shard.set('k', 'v', { expiresAt }), { code: 'INVALID_ARGUMENT' })
   }),
+  promise('a get tells when the key expires, so that a write that follows can keep it', async (shard) => {
+    const expiresAt = shard.clock.now() + 60_000
+    await shard.set('k', 'v', { expiresAt })
+    await shard.set('stays', 'v')
+    assert.equal((await shard.done('k', { kind: 'get' })).expiresAt, expiresAt)
+    assert.equal((await shard.done('stays', { kind: 'get' })).expiresAt, 0)
+    assert.equal((await shard.done('absent', { kind: 'get' })).expiresAt ?? 0, 0)
+    await shard.importing(1)
+    await shard.ingest(1, 1, [arriving('k', 'v', { expiresAt })])
+    await shard.takes('#5', { step: 'activate', proof: { shard: 'b', epoch: 2, ticket: 1, seq: 1 } })
+    assert.equal((await shard.done('k', { kind: 'get' }, { segment: '#5', epoch: 2 })).expiresAt, expiresAt)
+  }),
   promise('the expiry travels as the time that it is', async (shard) => {
     const expiresAt = shard.clock.now() + 60_000
     await shard.set('k', 'v', { expiresAt })

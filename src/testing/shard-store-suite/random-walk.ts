@@ -98,8 +98,10 @@ class Walk {
     assert.ok(answer.ok, `refused, but the model serves: ${JSON.stringify(answer)}`)
     const { applied, version, seq } = answer
     assert.deepEqual({ applied, version, seq }, expected)
-    if (operation.kind === 'get')
-      assert.equal(answer.value && text(answer.value), this.model.live(key, now)?.value)
+    if (operation.kind !== 'get') return
+    const entry = this.model.live(key, now)
+    assert.equal(answer.value && text(answer.value), entry?.value)
+    assert.equal(answer.expiresAt ?? 0, entry?.expiresAt ?? 0)
   }
 
   async #command(step: FenceStep): Promise<void> {
