@@ -1,9 +1,9 @@
 import { ManualClock, seededRandom } from '../../clock'
 import type { Placement } from '../../placement/assignment'
 import type { DataRelationships, SchemaInfo } from '../../placement/tag'
-import type { Objective } from '../../predictor/prediction'
+import type { Objective, ShardAssignmentPrediction } from '../../predictor/prediction'
 import { Predictor } from '../../predictor/predictor'
-import type { PlacementPolicy } from './placement-policy'
+import type { PlacementPolicy, PolicyStep } from './placement-policy'
 
 export interface PredictiveOptions {
   /** Of its shards, buckets and seed. */
@@ -17,6 +17,8 @@ export interface PredictiveOptions {
   minConfidence?: number
   /** How often it asks its predictor within a horizon, at most; default 4. */
   asksPerHorizon?: number
+  /** Shown every recommendation before it is followed, or not. */
+  onPrediction?(prediction: ShardAssignmentPrediction, step: PolicyStep): void
 }
 
 /**
@@ -47,13 +49,15 @@ export function predictivePolicy(options: PredictiveOptions): PlacementPolicy {
       if (entry.timestamp > clock.now()) clock.jump(entry.timestamp)
       predictor.record(entry)
     },
-    decide: async ({ placement, horizonMs, budget, now }) => {
+    decide: async (step) => {
+      const { placement, horizonMs, budget, now } = step
       clock.jump(now)
       if (now < asksAt) return undefined
       // While the history is young, an interval more tells a lot.
       firstAt ??= now
       asksAt = now + Math.min(horizonMs / asksPerHorizon, (now - firstAt) / 4)
       const prediction = await predictor.predict({ placement, horizonMs, budget, now })
+      options.onPrediction?.(prediction, step)
       const { shardAssignmentMap, merges, confidence } = prediction
       // Folding tags back needs no forecast to come true.
       return { shardAssignmentMap: confidence >= minConfidence ? shardAssignmentMap : new Map(), merges }
