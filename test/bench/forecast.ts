@@ -1,15 +1,20 @@
 /**
- * The forecast on the M4 competition's hourly series, beside its two benchmarks.
+ * The forecast on the M4 competition's hourly series and on request rates, beside the competition's two benchmarks.
  *
- *   npx tsx test/bench/forecast.ts <m4-hourly-train.csv or .csv.gz>
+ *   FORESHARD_DATA=<folder> npm run bench -- forecast
+ *
+ * The folder holds m4-hourly-train.csv.gz; where it also holds access logs and rates (bus, worldcup98-minutes), their hourly
+ * series are a second table, in which no season is given.
  *
  * Holds out the last 48 hours of each series, forecasts them from the rest, and prints the competition's own measures
  * (Makridakis, Spiliotis and Assimakopoulos, 2020): sMAPE in %, MASE scaled by the in-sample seasonal naive error of
  * season 24, OWA as the mean of both relative to Naive2, MSIS and coverage of the 95 % interval; and CPU time a
  * series. The file is Hourly-train.csv of github.com/Mcompetitions/M4-methods.
  */
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { gunzipSync } from 'node:zlib'
+import { seededRandom } from '../../src/clock'
 import { forecast } from '../../src/predictor/forecast'
 import { ForecastBank } from '../../src/predictor/forecast/bank'
 
@@ -146,25 +151,55 @@ function judge(method: Method, histories: number[][], futures: number[][]) {
   }
 }
 
-function main(file: string | undefined): void {
-  if (!file) {
-    console.log(
-      'No file given: nothing measured. Give the path of the M4 competition’s Hourly-train.csv, or .csv.gz.',
-    )
-    return
+const HOUR_MS = 3_600_000
+
+function linesOf(folder: string, file: string): string[] {
+  const path = join(folder, file)
+  return existsSync(path) ? gunzipSync(readFileSync(path)).toString().trim().split('\n').slice(1) : []
+}
+
+/** Hourly rates of the hottest bus stops, and of a web site in the weeks of a World Cup, flash crowds and all. */
+function requestRates(folder: string): number[][] {
+  const stops = new Map<string, Map<number, number>>()
+  let first = Number.POSITIVE_INFINITY
+  let last = 0
+  for (const line of linesOf(folder, 'bus.csv.gz')) {
+    const [timestamp, key, , , , count] = line.split(',')
+    const hour = Math.floor(Number(timestamp) / HOUR_MS)
+    first = Math.min(first, hour)
+    last = Math.max(last, hour)
+    const rates = stops.get(key!) ?? new Map<number, number>()
+    rates.set(hour, (rates.get(hour) ?? 0) + Number(count))
+    stops.set(key!, rates)
   }
-  const series = readSeries(file)
+  const total = (rates: Map<number, number>) => [...rates.values()].reduce((a, b) => a + b, 0)
+  const hottest = [...stops.values()].sort((a, b) => total(b) - total(a)).slice(0, 20)
+  const series = hottest.map((rates) =>
+    Array.from({ length: last - first + 1 }, (_, h) => rates.get(first + h) ?? 0),
+  )
+  const site = new Map<number, number>()
+  for (const line of linesOf(folder, 'worldcup98-minutes.csv.gz')) {
+    const [minute, count] = line.split(',')
+    const hour = Math.floor(Date.parse(`${minute!.replace(' ', 'T')}Z`) / HOUR_MS)
+    site.set(hour, (site.get(hour) ?? 0) + Number(count))
+  }
+  if (site.size > 0) {
+    const from = Math.min(...site.keys())
+    const hours = Array.from(
+      { length: Math.max(...site.keys()) - from + 1 },
+      (_, h) => site.get(from + h) ?? 0,
+    )
+    // From four quiet weeks into the crowds: a hold-out every three days.
+    for (let end = 28 * 24; end <= hours.length; end += 72) series.push(hours.slice(end - 28 * 24, end))
+  }
+  return series
+}
+
+function compare(series: readonly number[][], methods: readonly [string, Method][]): void {
   const histories = series.map((values) => values.slice(0, -HORIZON))
   const futures = series.map((values) => values.slice(-HORIZON))
-  const methods: [string, Method][] = [
-    ['Naive2', naive2],
-    ['sNaive 24', seasonalNaive],
-    ['forecast', (history) => forecast(history, { horizon: HORIZON, level: LEVEL })],
-    ['ForecastBank', banked],
-  ]
   const results = methods.map(([name, method]) => ({ name, ...judge(method, histories, futures) }))
   const base = results[0]!
-  console.log(`${series.length} series, the last ${HORIZON} of each held out`)
   console.log('| method | sMAPE % | MASE | OWA | MSIS | cover % | ms a series |')
   console.log('|---|---|---|---|---|---|---|')
   for (const r of results) {
@@ -176,4 +211,74 @@ function main(file: string | undefined): void {
   }
 }
 
-main(process.argv[2])
+/** CPU time of a bank's refit and 24 steps, a row, on rows of one kind. */
+function bankCost(level: number): { refit: number; steps: number } {
+  const [segments, intervals] = [2_048, 672]
+  const random = seededRandom(level)
+  const rates = new Float32Array(segments * intervals)
+  for (let s = 0; s < segments; s++) {
+    const phase = random() * SEASON
+    for (let t = 0; t < intervals; t++) {
+      const expected = level * (1 + 0.6 * Math.cos((2 * Math.PI * (t - phase)) / SEASON))
+      rates[s * intervals + t] = Math.max(
+        0,
+        Math.round(expected + 2 * Math.sqrt(expected) * (random() - 0.5)),
+      )
+    }
+  }
+  const bank = new ForecastBank({ segments, intervals, horizon: SEASON, seasonality: [24, 168] })
+  bank.load(rates)
+  const expected = new Float64Array(SEASON)
+  const scale = new Float64Array(SEASON)
+  const cost = (work: () => void) => {
+    let least = Number.POSITIVE_INFINITY
+    for (let pass = 0; pass < 12; pass++) {
+      const before = process.cpuUsage()
+      work()
+      const { user, system } = process.cpuUsage(before)
+      least = Math.min(least, (user + system) / segments)
+    }
+    return least
+  }
+  return {
+    refit: cost(() => bank.refit()),
+    steps: cost(() => {
+      for (let s = 0; s < segments; s++) bank.forecast(s, expected, scale)
+    }),
+  }
+}
+
+function main(folder: string | undefined): void {
+  console.log('The bank, µs of CPU a row of 672 intervals:')
+  for (const [name, level] of [
+    ['autoregressions, 100 an interval', 100],
+    ['counts, 3 an interval', 3],
+  ] as const) {
+    const { refit, steps } = bankCost(level)
+    console.log(`  ${name}: refit ${refit.toFixed(1)}, forecast of 24 steps ${steps.toFixed(1)}`)
+  }
+  if (!folder) {
+    console.log('No folder with traces given (FORESHARD_DATA): no accuracy measured.')
+    return
+  }
+  const series = readSeries(join(folder, 'm4-hourly-train.csv.gz'))
+  const naives: [string, Method][] = [
+    ['Naive2', naive2],
+    ['sNaive 24', seasonalNaive],
+  ]
+  console.log(`\nM4, hourly: ${series.length} series, the last ${HORIZON} of each held out`)
+  compare(series, [
+    ...naives,
+    ['forecast', (history) => forecast(history, { horizon: HORIZON, level: LEVEL })],
+    ['ForecastBank', banked],
+  ])
+  const rates = requestRates(folder)
+  if (rates.length === 0) return
+  console.log(`\nRequest rates: ${rates.length} hourly series, the last ${HORIZON} of each held out`)
+  compare(rates, [
+    ...naives,
+    ['forecast', (history) => forecast(history, { horizon: HORIZON, level: LEVEL })],
+  ])
+}
+
+main(process.env.FORESHARD_DATA)

@@ -16,12 +16,13 @@ if (unknown.length) {
   console.error(`There is no benchmark ${unknown.join(', ')}; there are ${names.join(', ')}.`)
   process.exit(1)
 }
-const data = process.env.FORESHARD_DATA
-const inputs: Record<string, string[]> = { forecast: data ? [join(data, 'm4-hourly-train.csv.gz')] : [] }
 let failed = 0
 for (const name of wanted.length ? wanted : names) {
   console.log(`\n— ${name} —`)
-  const args = ['--import', 'tsx', join(folder, `${name}.ts`), ...(inputs[name] ?? [])]
-  failed += spawnSync(process.execPath, args, { stdio: 'inherit' }).status === 0 ? 0 : 1
+  failed +=
+    spawnSync(process.execPath, ['--import', 'tsx', join(folder, `${name}.ts`)], { stdio: 'inherit' })
+      .status === 0
+      ? 0
+      : 1
 }
 process.exitCode = failed ? 1 : 0

@@ -60,10 +60,7 @@ export class Autoregression {
         this.#x = new Float64Array(n)
         this.#base = new Float64Array(n + period)
       }
-      const x = this.#x
-      const base = this.#base
-      seasonalBase(z, n, period, smoothing, base)
-      for (let t = 0; t < n; t++) x[t] = z[t]! - base[t]!
+      seasonalBase(z, n, period, smoothing, this.#base, this.#x)
     }
     this.firstRow = Math.max(this.#reach, smoothing === 0 ? 0 : period)
     if (!this.shape.fixed) this.products.load(this.#x, n)

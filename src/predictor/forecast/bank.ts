@@ -2,6 +2,7 @@ import { invalid } from '../../errors'
 import { countProfile, LEVEL_ACCESSES } from './count-profile'
 import { RecursionSpace, recur } from './recursion'
 import { ORIGINS, SegmentFit } from './segment-fit'
+import { stretchSum } from './stretch-sum'
 
 export interface ForecastBankOptions {
   /** Rows. */
@@ -312,8 +313,7 @@ export class ForecastBank {
     const { intervals, period } = this
     const row = this.#row
     const unknown = this.#unroll(s)
-    let sum = 0
-    for (let t = unknown; t < intervals; t++) sum += row[t]!
+    const sum = stretchSum(row, unknown, intervals)
     if (sum === 0) {
       this.#mode[s] = NOTHING
       this.#parameters[s * this.#width + DISPERSION] = 0

@@ -1,98 +1,127 @@
+import { stretchSum } from './stretch-sum'
+
+/** Neighbouring differences that share a pass. */
+const LANES = 4
+
 /**
- * The Gram matrix of a lagged regression over one stretch of rows, with one pass per distinct difference of lags
- * and no memory of its own to write to: cheaper than LagProducts where only one stretch is ever asked for.
+ * The Gram matrix of a lagged regression over one stretch of rows, with one pass for every four neighbouring
+ * differences of lags and no memory of its own to write to: cheaper than LagProducts where only one stretch is ever
+ * asked for.
  *
- * Entry (i, j) is Σ x(s)·x(s−d) over s in [from−i, to−i), d = j − i. All pairs of one d share the pass, which stops
- * at their ends to note the sum so far.
+ * Entry (i, j) is Σ x(s)·x(s−d) over s in [from−i, to−i), d = j − i. Seasonal lags come in groups (24, 25), so their
+ * differences do: such a group shares a pass, which reads every number once and stops at the ends of all its pairs
+ * to note the sums so far.
  */
 export class LagGram {
   readonly width: number
-  readonly #passes: { d: number; stops: Int32Array; entries: Int32Array }[] = []
+  readonly #passes: Pass[]
+  /** stop · LANES + lane: the sums up to there. */
   readonly #sums: Float64Array
-  readonly #constant: Int32Array
-  readonly #rows: number
+  readonly #lanes = new Float64Array(LANES)
+  /** Of the columns, ascending: 0, then the lags. */
+  readonly #shifts: Int32Array
+  readonly #from: number
+  readonly #to: number
 
   /** Rows [from, to), from ≥ the longest lag. Columns: target, lags, constant; see solveRidge. */
   constructor(lags: readonly number[], from: number, to: number) {
     const columns = [0, ...lags]
-    const width = columns.length + 1
-    this.width = width
-    this.#rows = to - from
-    const byDifference = new Map<number, [number, number][]>()
-    columns.forEach((i, a) => {
-      columns.forEach((j, b) => {
-        if (b < a) return
-        const pairs = byDifference.get(j - i)
-        if (pairs) pairs.push([a, b])
-        else byDifference.set(j - i, [[a, b]])
-      })
-    })
-    let longest = 0
-    for (const [d, pairs] of byDifference) {
-      const stops = [...new Set(pairs.flatMap(([a]) => [from - columns[a]!, to - columns[a]!]))].sort(
-        (a, b) => a - b,
-      )
-      const entries = pairs.flatMap(([a, b]) => [
-        a * width + b,
-        stops.indexOf(from - columns[a]!),
-        stops.indexOf(to - columns[a]!),
-      ])
-      longest = Math.max(longest, stops.length)
-      this.#passes.push({ d, stops: Int32Array.from(stops), entries: Int32Array.from(entries) })
-    }
-    this.#sums = new Float64Array(longest)
-    this.#constant = Int32Array.from(columns.flatMap((i) => [from - i, to - i]))
+    this.width = columns.length + 1
+    this.#from = from
+    this.#to = to
+    this.#shifts = Int32Array.from(columns)
+    this.#passes = passesOf(columns, from, to)
+    this.#sums = new Float64Array(LANES * Math.max(...this.#passes.map(({ stops }) => stops.length)))
   }
 
   compute(x: Float64Array, into: Float64Array): void {
     const { width } = this
     const sums = this.#sums
+    const lanes = this.#lanes
     for (const { d, stops, entries } of this.#passes) {
-      let sum = 0
-      sums[0] = 0
+      lanes.fill(0)
+      sums.fill(0, 0, LANES)
       for (let k = 1; k < stops.length; k++) {
-        sum += product(x, d, stops[k - 1]!, stops[k]!)
-        sums[k] = sum
+        addProducts(x, d, stops[k - 1]!, stops[k]!, lanes)
+        sums.set(lanes, k * LANES)
       }
       for (let k = 0; k < entries.length; k += 3)
         into[entries[k]!] = sums[entries[k + 2]!]! - sums[entries[k + 1]!]!
     }
-    // Column sums: the core once, then the ends by which the columns differ.
+    // Column sums: that of the longest lag, then what each shorter one has gained at its end and lost at its start.
     const last = width - 1
-    const constant = this.#constant
-    const low = constant[0]!
-    const high = Math.max(low, constant[constant.length - 1]!)
-    let core = 0
-    for (let s = low; s < high; s++) core += x[s]!
-    for (let a = 0; a < last; a++) {
-      let sum = core
-      const end = constant[2 * a + 1]!
-      if (end < high) {
-        sum = 0
-        for (let s = constant[2 * a]!; s < end; s++) sum += x[s]!
-      } else {
-        for (let s = constant[2 * a]!; s < low; s++) sum += x[s]!
-        for (let s = high; s < end; s++) sum += x[s]!
-      }
+    const shifts = this.#shifts
+    const longest = shifts[last - 1]!
+    let start = this.#from - longest
+    let end = this.#to - longest
+    let sum = stretchSum(x, start, end)
+    for (let a = last - 1; a >= 0; a--) {
+      const to = this.#to - shifts[a]!
+      for (; end < to; end++, start++) sum += x[end]! - x[start]!
       into[a * width + last] = sum
     }
-    into[width * width - 1] = this.#rows
+    into[width * width - 1] = this.#to - this.#from
   }
 }
 
-/** Four sums at a time: one would wait for the addition before it. */
-function product(x: Float64Array, d: number, from: number, to: number): number {
-  let a = 0
-  let b = 0
-  let c = 0
-  let e = 0
-  let s = from
-  for (; s + 3 < to; s += 4) {
-    a += x[s]! * x[s - d]!
-    b += x[s + 1]! * x[s + 1 - d]!
-    c += x[s + 2]! * x[s + 2 - d]!
-    e += x[s + 3]! * x[s + 3 - d]!
+interface Pass {
+  /** The least difference; those of the other lanes follow it. */
+  readonly d: number
+  readonly stops: Int32Array
+  /** Triples: entry of the matrix, then the sums between which it lies. */
+  readonly entries: Int32Array
+}
+
+function passesOf(columns: readonly number[], from: number, to: number): Pass[] {
+  const width = columns.length + 1
+  const pairs = columns.flatMap((i, a) =>
+    columns.slice(a).map((j, k) => ({ d: j - i, entry: a * width + a + k, start: from - i, end: to - i })),
+  )
+  pairs.sort((a, b) => a.d - b.d)
+  const passes: Pass[] = []
+  while (pairs.length > 0) {
+    const { d } = pairs[0]!
+    const count = pairs.findIndex((pair) => pair.d >= d + LANES)
+    const group = pairs.splice(0, count < 0 ? pairs.length : count)
+    const stops = [...new Set(group.flatMap(({ start, end }) => [start, end]))].sort((a, b) => a - b)
+    const sumAt = (stop: number, lane: number) => stops.indexOf(stop) * LANES + lane
+    passes.push({
+      d,
+      stops: Int32Array.from(stops),
+      entries: Int32Array.from(
+        group.flatMap((pair) => [pair.entry, sumAt(pair.start, pair.d - d), sumAt(pair.end, pair.d - d)]),
+      ),
+    })
   }
-  for (; s < to; s++) a += x[s]! * x[s - d]!
-  return a + b + (c + e)
+  return passes
+}
+
+/** lanes[k] += Σ x(s)·x(s−d−k) over s in [from, to), for each lane; before the series began x is 0. */
+function addProducts(x: Float64Array, d: number, from: number, to: number, lanes: Float64Array): void {
+  let s = from
+  for (; s < to && s < d + LANES; s++)
+    for (let k = 0; k < LANES && k <= s - d; k++) lanes[k]! += x[s]! * x[s - d - k]!
+  if (s >= to) return
+  let a = lanes[0]!
+  let b = lanes[1]!
+  let c = lanes[2]!
+  let e = lanes[3]!
+  let p = x[s - d - 1]!
+  let q = x[s - d - 2]!
+  let r = x[s - d - 3]!
+  for (; s < to; s++) {
+    const now = x[s]!
+    const then = x[s - d]!
+    a += now * then
+    b += now * p
+    c += now * q
+    e += now * r
+    r = q
+    q = p
+    p = then
+  }
+  lanes[0] = a
+  lanes[1] = b
+  lanes[2] = c
+  lanes[3] = e
 }

@@ -73,8 +73,8 @@ export function recur(
 }
 
 /**
- * What a profile that follows with α expects at each of the n + period intervals, into `base`; the first cycles are
- * averaged evenly (1, 1/2, 1/3 … down to α), and the first of all expects what it sees.
+ * What a profile that follows with α expects at each of the n + period intervals, into `base`, and what z leaves over at each
+ * of the n, into `x`; the first cycles are averaged evenly (1, 1/2, 1/3 … down to α), and the first of all expects what it sees.
  */
 export function seasonalBase(
   z: Float64Array,
@@ -82,13 +82,25 @@ export function seasonalBase(
   period: number,
   smoothing: number,
   base: Float64Array,
+  x: Float64Array,
 ): void {
   const first = Math.min(period, n)
-  for (let t = 0; t < first; t++) base[t] = z[t]!
+  for (let t = 0; t < first; t++) {
+    base[t] = z[t]!
+    x[t] = 0
+  }
   let cycle = 1
   for (let start = period; start < n + period; start += period, cycle++) {
     const alpha = Math.max(smoothing, 1 / cycle)
-    const end = Math.min(start + period, n + period)
-    for (let t = start, s = start - period; t < end; t++, s++) base[t] = base[s]! + alpha * (z[s]! - base[s]!)
+    const end = Math.min(start + period, n)
+    let t = start
+    let s = start - period
+    for (; t < end; t++, s++) {
+      const expected = base[s]! + alpha * x[s]!
+      base[t] = expected
+      x[t] = z[t]! - expected
+    }
+    for (const last = Math.min(start + period, n + period); t < last; t++, s++)
+      base[t] = base[s]! + alpha * x[s]!
   }
 }

@@ -1,4 +1,5 @@
 import { LagGram } from './lag-gram'
+import { Logarithm } from './logarithm'
 import { type Recursion, RecursionSpace, recur, seasonalBase } from './recursion'
 import { solveRidge } from './ridge'
 
@@ -57,10 +58,12 @@ export class SegmentFit {
   readonly #paths: [Float64Array, Float64Array][] = []
   readonly #squares: Float64Array
   readonly #space = new RecursionSpace()
+  readonly #logarithm: Logarithm
 
   constructor(n: number, seasons: readonly number[], horizon: number) {
     this.#n = n
     this.#horizon = horizon
+    this.#logarithm = new Logarithm(n)
     const day = seasons.find((period) => n >= 2 * period) ?? 0
     const week = seasons.findLast((period) => n >= 2 * period) ?? 0
     const lags = [...new Set([1, 2, ...(day ? [day, day + 1] : []), ...(week ? [week, week + 1] : [])])]
@@ -100,12 +103,7 @@ export class SegmentFit {
     const n = this.#n
     const { model, z, x, base } = this
     const offset = 0.05 * mean
-    let center = 0
-    for (let t = 0; t < n; t++) {
-      z[t] = Math.log(rates[t]! + offset)
-      center += z[t]!
-    }
-    center /= n
+    const center = this.#logarithm.of(rates, offset, n, z) / n
     let low = Number.POSITIVE_INFINITY
     let high = Number.NEGATIVE_INFINITY
     for (let t = 0; t < n; t++) {
@@ -119,8 +117,7 @@ export class SegmentFit {
     model.center = center
     model.low = low - margin
     model.high = high + margin
-    seasonalBase(z, n, this.residual.period, SMOOTHING, base)
-    for (let t = 0; t < n; t++) x[t] = z[t]! - base[t]!
+    seasonalBase(z, n, this.residual.period, SMOOTHING, base, x)
     this.#directGram.compute(z, this.#gram)
     solveRidge(this.#gram, this.#directGram.width, RIDGE, this.directCoefficients, this.#work)
     this.#residualGram.compute(x, this.#gram)
