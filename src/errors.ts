@@ -59,7 +59,7 @@ export interface ErrorDetails {
   cause?: unknown
 }
 
-/** The one error class of Foreshard. `code` is stable, `message` is for people. */
+/** The one error class of Foreshard. `code` is stable; `message` is for people, and of bounded length. */
 export class ForeshardError extends Error {
   readonly code: ErrorCode
   readonly field?: string
@@ -68,10 +68,13 @@ export class ForeshardError extends Error {
   readonly failed?: ReadonlyMap<string, ForeshardError>
 
   constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
-    super(message, details.cause === undefined ? undefined : { cause: details.cause })
+    super(
+      shortened(message, LONGEST_MESSAGE),
+      details.cause === undefined ? undefined : { cause: details.cause },
+    )
     this.name = 'ForeshardError'
     this.code = code
-    if (details.field !== undefined) this.field = details.field
+    if (details.field !== undefined) this.field = shortened(details.field, LONGEST_FIELD)
     if (details.shard !== undefined) this.shard = details.shard
     if (details.failed !== undefined) this.failed = details.failed
   }
@@ -90,6 +93,23 @@ const RETRYABLE: ReadonlySet<ErrorCode> = new Set([
   ErrorCode.VERSION_CONFLICT,
   ErrorCode.LEASE_HELD,
 ])
+
+/** Characters: what was given may be of any length, and an error is written to logs. */
+const LONGEST_MESSAGE = 2_000
+const LONGEST_FIELD = 200
+const LONGEST_SHOWN = 80
+
+function shortened(text: string, longest: number): string {
+  return text.length <= longest ? text : `${text.slice(0, longest)}…`
+}
+
+/** Any value as a message may show it: short, and without asking the value for its own idea of a text. */
+export function shown(value: unknown): string {
+  if (typeof value === 'string') return JSON.stringify(shortened(value, LONGEST_SHOWN))
+  if (value === null || ['undefined', 'boolean', 'number'].includes(typeof value)) return String(value)
+  if (typeof value !== 'object') return `a ${typeof value}`
+  return Array.isArray(value) ? 'an array' : 'an object'
+}
 
 /** Shorthand for the most common error: a malformed argument. */
 export function invalid(field: string, message: string): ForeshardError {

@@ -47,6 +47,8 @@ export interface ShardSupports {
   readonly maxValueBytes: number
   /** Keys may hold U+0000. */
   readonly nulInKeys: boolean
+  /** Beginnings of keys that it keeps for its own records. */
+  readonly reservedPrefixes?: readonly string[]
 }
 
 export interface ShardBinding {

@@ -1,8 +1,7 @@
 import type { Clock } from '../clock'
-import { ErrorCode, ForeshardError, invalid } from '../errors'
+import { ErrorCode, ForeshardError, invalid, shown } from '../errors'
 import { type FenceCommand, type FenceRecord, isProtected } from '../placement/fence'
 import { decide } from '../placement/fence-table'
-import { checkKey, type KeyRules } from '../placement/key'
 import { bucketSegment, isTagSegment, tagOfSegment } from '../placement/segment'
 import type {
   Answer,
@@ -26,6 +25,7 @@ import type {
 import { answerCall, applyChange, isLive, mayWrite } from './client-operation'
 import { entryDigest } from './entry-digest'
 import type { Ledger, LedgerBucket, LedgerIdentity, StoredEntry } from './ledger'
+import { RequestChecks } from './request-checks'
 
 /** Expired entries that every write takes away: more than the one that it may add. */
 const REAPED_BY_A_WRITE = 2
@@ -48,9 +48,8 @@ export class LedgerStore implements ShardStore {
   readonly supports: ShardSupports
   readonly #ledger: Ledger
   readonly #options: LedgerStoreOptions
-  readonly #keyRules: KeyRules
+  readonly #checks: RequestChecks
   #clock: Clock | undefined
-  #buckets = 0
   /** How many have it open: each closes for itself alone. */
   #openers = 0
 
@@ -58,7 +57,7 @@ export class LedgerStore implements ShardStore {
     this.#ledger = ledger
     this.#options = options
     this.supports = options.supports
-    this.#keyRules = { maxBytes: options.supports.maxKeyBytes, nul: options.supports.nulInKeys }
+    this.#checks = new RequestChecks(options.supports)
     this.#clock = options.clock
   }
 
@@ -67,7 +66,7 @@ export class LedgerStore implements ShardStore {
     try {
       await this.#ledger.open()
       const { buckets, incarnation } = await this.#bind(binding)
-      this.#buckets = buckets
+      this.#checks.buckets = buckets
       this.#clock ??= binding.clock
       return { incarnation }
     } catch (error) {
@@ -91,7 +90,7 @@ export class LedgerStore implements ShardStore {
       if (identity[field] !== binding[field])
         throw new ForeshardError(
           ErrorCode.SHARD_MISMATCH,
-          `this store belongs to ${field} ${JSON.stringify(identity[field])}, not to ${JSON.stringify(binding[field])}; open it as what it is, or give an empty store`,
+          `this store belongs to ${field} ${shown(identity[field])}, not to ${shown(binding[field])}; open it as what it is, or give an empty store`,
           { field, shard },
         )
     return identity
@@ -105,11 +104,9 @@ export class LedgerStore implements ShardStore {
 
   async execute(calls: readonly Call[]): Promise<Answer[]> {
     const clock = this.#ready()
+    this.#checks.calls(calls)
     let writes = 0
-    for (const call of calls) {
-      this.#checkCall(call)
-      if (mayWrite(call)) writes++
-    }
+    for (const call of calls) if (mayWrite(call)) writes++
     if (writes === 0) return this.#ledger.read(() => this.#answer(calls, clock))
     return this.#ledger.write(() => {
       const answers = this.#answer(calls, clock)
@@ -129,10 +126,7 @@ export class LedgerStore implements ShardStore {
 
   async step(at: SegmentAt, command: FenceCommand): Promise<StepAnswer> {
     const clock = this.#ready()
-    this.#checkSegment(at)
-    if (command.step === 'sweep' || command.step === 'purge')
-      throw invalid('command.step', `${command.step} deletes data; send it with erase`)
-    if (command.step === 'ingest') throw invalid('command.step', 'ingest carries data; send it with ingest')
+    this.#checks.step(at, command)
     return this.#ledger.write(() => this.#decide(this.#ledger.bucket(at.bucketId), at, command, clock))
   }
 
@@ -145,7 +139,7 @@ export class LedgerStore implements ShardStore {
 
   async found(buckets: readonly number[]): Promise<void> {
     const clock = this.#ready()
-    for (const bucketId of buckets) this.#checkSegment({ segment: bucketSegment(bucketId), bucketId })
+    this.#checks.founding(buckets)
     for (let from = 0; from < buckets.length; from += FOUNDED_AT_ONCE)
       await this.#ledger.write(() => {
         for (const bucketId of buckets.slice(from, from + FOUNDED_AT_ONCE)) {
@@ -157,7 +151,7 @@ export class LedgerStore implements ShardStore {
 
   async fences(segments?: readonly SegmentAt[]): Promise<FenceListing[]> {
     this.#ready()
-    for (const at of segments ?? []) this.#checkSegment(at)
+    this.#checks.segments(segments)
     return this.#ledger.read(() => {
       const listings: FenceListing[] = []
       const list = (bucket: LedgerBucket, at: SegmentAt, record: FenceRecord) =>
@@ -187,9 +181,7 @@ export class LedgerStore implements ShardStore {
 
   async scan(request: ScanRequest): Promise<Page> {
     const clock = this.#ready()
-    this.#checkSegment(request)
-    checkLimit(request.limit, 'limit')
-    if (request.maxBytes !== undefined) checkLimit(request.maxBytes, 'maxBytes')
+    this.#checks.scan(request)
     return this.#ledger.read(() => {
       const bucket = this.#ledger.bucket(request.bucketId)
       const record = bucket.record(request.segment)
@@ -218,8 +210,7 @@ export class LedgerStore implements ShardStore {
 
   async changes(request: ChangesRequest): Promise<Changes> {
     const clock = this.#ready()
-    this.#checkSegment(request)
-    checkLimit(request.limit, 'limit')
+    this.#checks.changes(request)
     return this.#ledger.read(() => {
       const bucket = this.#ledger.bucket(request.bucketId)
       const record = bucket.record(request.segment)
@@ -235,18 +226,13 @@ export class LedgerStore implements ShardStore {
 
   async ingest(request: IngestRequest): Promise<StepAnswer> {
     const clock = this.#ready()
-    this.#checkSegment(request)
-    for (const [i, { key, entry }] of request.changes.entries()) {
-      checkKey(key, this.#keyRules, `changes[${i}].key`)
-      if (!entry) continue
-      if (!entry.value) throw invalid(`changes[${i}].entry.value`, 'is missing; digests cannot be ingested')
-      if (entry.format !== undefined)
+    this.#checks.batch(request)
+    for (const [i, { entry }] of request.changes.entries())
+      if (entry?.format !== undefined)
         throw new ForeshardError(
           ErrorCode.NOT_SUPPORTED,
-          `changes[${i}].entry has the format ${entry.format}, which this store cannot read`,
+          `changes[${i}].entry has the format ${shown(entry.format)}, which this store cannot read`,
         )
-      this.#checkValue(entry.value, entry.expiresAt, `changes[${i}].entry`)
-    }
     const { segment, epoch, ticket, batch } = request
     return this.#ledger.write(() => {
       const bucket = this.#ledger.bucket(request.bucketId)
@@ -257,10 +243,7 @@ export class LedgerStore implements ShardStore {
       if (!decision.ok || decision.change.records.length === 0) return answer
       for (const { tag } of request.changes)
         if (!contains(request, decision.record, tag))
-          throw invalid(
-            'changes',
-            `hold a key of tag ${JSON.stringify(tag)}, which ${segment} does not contain`,
-          )
+          throw invalid('changes', `hold a key of tag ${shown(tag)}, which ${segment} does not contain`)
       applyChange(bucket, decision.change)
       for (const { key, tag, entry } of request.changes) {
         if (entry && (entry.expiresAt === 0 || entry.expiresAt > now))
@@ -273,8 +256,7 @@ export class LedgerStore implements ShardStore {
 
   async erase(request: EraseRequest): Promise<EraseAnswer> {
     const clock = this.#ready()
-    this.#checkSegment(request)
-    checkLimit(request.limit, 'limit')
+    this.#checks.erasure(request)
     const { segment } = request
     const command = (empty: boolean): FenceCommand =>
       request.step === 'sweep'
@@ -314,35 +296,6 @@ export class LedgerStore implements ShardStore {
       throw new ForeshardError(ErrorCode.CLOSED, 'the store is not open; a router opens it and closes it')
     return this.#clock
   }
-
-  #checkSegment(at: SegmentAt): void {
-    if (!Number.isInteger(at.bucketId) || at.bucketId < 0 || at.bucketId >= this.#buckets)
-      throw invalid('bucketId', `is ${at.bucketId}; this topology has buckets 0 to ${this.#buckets - 1}`)
-    if (!isTagSegment(at.segment) && at.segment !== bucketSegment(at.bucketId))
-      throw invalid('segment', `${at.segment} is not in bucket ${at.bucketId}`)
-  }
-
-  #checkCall(call: Call): void {
-    this.#checkSegment(call)
-    checkKey(call.key, this.#keyRules)
-    if (call.operation.kind === 'set')
-      this.#checkValue(call.operation.value, call.operation.expiresAt, 'operation')
-  }
-
-  #checkValue(value: Uint8Array, expiresAt: number, field: string): void {
-    if (!(value instanceof Uint8Array))
-      throw new ForeshardError(ErrorCode.INVALID_VALUE, `${field}.value is not bytes; encode it first`, {
-        field,
-      })
-    if (value.byteLength > this.supports.maxValueBytes)
-      throw new ForeshardError(
-        ErrorCode.INVALID_VALUE,
-        `${field}.value has ${value.byteLength} bytes; this store keeps at most ${this.supports.maxValueBytes}`,
-        { field },
-      )
-    if (!Number.isFinite(expiresAt))
-      throw invalid(`${field}.expiresAt`, 'must be a time in ms, or 0 for never')
-  }
 }
 
 function mayRead(record: FenceRecord, as: ReadAs): boolean {
@@ -366,8 +319,4 @@ function toEntry(entry: StoredEntry, want: 'values' | 'digests'): Entry {
   return want === 'values'
     ? { key, tag, version, expiresAt, value }
     : { key, tag, version, expiresAt, digest: entryDigest(key, value, version, expiresAt) }
-}
-
-function checkLimit(limit: number, field: string): void {
-  if (!Number.isSafeInteger(limit) || limit < 1) throw invalid(field, 'must be a whole number from 1')
 }

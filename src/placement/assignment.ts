@@ -1,10 +1,12 @@
-import { ErrorCode, ForeshardError, invalid } from '../errors'
+import { ErrorCode, ForeshardError, invalid, shown } from '../errors'
+import { checkFields, type Fields } from '../options'
 import { murmur3 } from './hash'
 import { checkBuckets, checkShards, HashRing, type ShardWeight } from './ring'
 import {
   bucketOfSegment,
   bucketSegment,
   checkSegment,
+  MAX_BUCKETS,
   type SegmentId,
   type ShardAssignmentMap,
   type ShardId,
@@ -21,6 +23,14 @@ export interface PlacementOptions {
   seed?: number
   schema?: SchemaInfo
   relationships?: DataRelationships
+}
+
+const PLACEMENT_FIELDS: Fields<PlacementOptions> = {
+  shards: true,
+  buckets: true,
+  seed: true,
+  schema: true,
+  relationships: true,
 }
 
 /** Where a key lives: everything that follows from the key and the assignment. */
@@ -230,8 +240,7 @@ function isParts(options: PlacementOptions | Parts): options is Parts {
 }
 
 function initialParts(options: PlacementOptions): Parts {
-  if (options === null || typeof options !== 'object')
-    throw invalid('options', 'must be { shards, buckets?, … }')
+  checkFields(options, PLACEMENT_FIELDS, 'options')
   const buckets = checkBuckets(options.buckets)
   const shards = checkShards(options.shards)
   if (shards.length === 0) throw invalid('shards', 'is empty; a placement needs at least one shard')
@@ -257,6 +266,8 @@ export function checkMap(
   field: string,
 ): void {
   if (!(map instanceof Map)) throw invalid(field, 'must be a Map from segment to shard')
+  if (map.size > MAX_BUCKETS)
+    throw invalid(field, `names ${map.size} segments; at most ${MAX_BUCKETS} at a time`)
   for (const [segment, shard] of map) {
     try {
       checkSegment(segment, buckets, field)
@@ -268,10 +279,9 @@ export function checkMap(
 }
 
 export function unknownShard(field: string, shard: unknown): ForeshardError {
-  const name = typeof shard === 'string' ? JSON.stringify(shard.slice(0, 80)) : String(shard)
   return new ForeshardError(
     ErrorCode.UNKNOWN_SHARD,
-    `${field}: shard ${name} is not in the topology; add it first`,
+    `${field}: shard ${shown(shard)} is not in the topology; add it first`,
     {
       field,
     },

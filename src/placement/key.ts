@@ -1,4 +1,7 @@
-import { ErrorCode, ForeshardError } from '../errors'
+import { ErrorCode, ForeshardError, shown } from '../errors'
+
+/** Keys that begin with it are Foreshard's own, unless a router or store is told another prefix. */
+export const OWN_PREFIX = '~foreshard'
 
 /** What keys a layout accepts: the strictest of its stores decides, or a key could not move between them. */
 export interface KeyRules {
@@ -6,14 +9,13 @@ export interface KeyRules {
   maxBytes: number
   /** Whether U+0000 may occur. */
   nul: boolean
-  /** Keys that start with it belong to Foreshard's own records. */
-  reservedPrefix?: string
+  /** Keys that start with one of them belong to Foreshard's own records. */
+  reserved?: readonly string[]
 }
 
 /** Refuses a key that some store could not keep, or that two stores would spell differently. */
 export function checkKey(key: unknown, rules: KeyRules, field = 'key'): asserts key is string {
-  if (typeof key !== 'string')
-    throw badKey(field, `is ${key === null ? 'null' : typeof key}; a key is a string`)
+  if (typeof key !== 'string') throw badKey(field, `is ${shown(key)}; a key is a string`)
   if (key.length === 0) throw badKey(field, 'is empty; a key has at least one character')
   // A UTF-16 unit is at most 3 bytes: count exactly only where it can matter.
   if (key.length * 3 > rules.maxBytes) {
@@ -31,11 +33,10 @@ export function checkKey(key: unknown, rules: KeyRules, field = 'key'): asserts 
     )
   if (!rules.nul && key.includes('\0'))
     throw badKey(field, 'holds U+0000, which one of these stores cannot keep')
-  if (rules.reservedPrefix && key.startsWith(rules.reservedPrefix))
-    throw badKey(
-      field,
-      `starts with ${JSON.stringify(rules.reservedPrefix)}, which is reserved; choose another name`,
-    )
+  if (rules.reserved)
+    for (const prefix of rules.reserved)
+      if (key.startsWith(prefix))
+        throw badKey(field, `starts with ${shown(prefix)}, which is reserved; choose another name`)
 }
 
 /** Whether every surrogate is paired (String.prototype.isWellFormed is not in Node 20's types). */

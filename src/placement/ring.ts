@@ -1,4 +1,5 @@
-import { invalid } from '../errors'
+import { invalid, shown } from '../errors'
+import { checkFields, type Fields } from '../options'
 import { mix, murmur3 } from './hash'
 import { DEFAULT_BUCKETS, MAX_BUCKETS, type ShardId } from './segment'
 
@@ -13,6 +14,14 @@ export interface HashRingOptions {
   /** Virtual points a shard has on the circle. */
   points?: number
 }
+
+const RING_FIELDS: Fields<HashRingOptions> = { buckets: true, points: true }
+const WEIGHT_FIELDS: Fields<ShardWeight> = { id: true, weight: true }
+/** More points than this make joining slow and the spread no better. */
+const MOST_POINTS = 1 << 16
+/** Weights are shares: sums and quotients of them stay exact enough. */
+const LEAST_WEIGHT = 1e-6
+const MOST_WEIGHT = 1e6
 
 /**
  * A consistent-hashing ring with bounded loads (Karger et al. 1997; Mirrokni, Thorup, Zadimoghaddam 2018) over
@@ -32,10 +41,11 @@ export class HashRing {
   #bucketPoints: Uint32Array | undefined
 
   constructor(shards: readonly (ShardId | ShardWeight)[] = [], options: HashRingOptions = {}) {
+    checkFields(options, RING_FIELDS, 'options')
     this.buckets = checkBuckets(options.buckets)
     this.#points = options.points ?? 64
-    if (!Number.isInteger(this.#points) || this.#points < 1)
-      throw invalid('points', 'must be a positive integer')
+    if (!Number.isInteger(this.#points) || this.#points < 1 || this.#points > MOST_POINTS)
+      throw invalid('points', `must be an integer from 1 to ${MOST_POINTS}, not ${shown(this.#points)}`)
     this.#owner = new Int32Array(this.buckets).fill(-1)
     for (const shard of checkShards(shards).sort((a, b) => naturalOrder(a.id, b.id))) this.#join(shard)
   }
@@ -63,6 +73,7 @@ export class HashRing {
 
   /** The shard of a tag: murmur3(tag) mod buckets, then the bucket's shard. */
   shardOf(tag: string): ShardId {
+    if (typeof tag !== 'string') throw invalid('tag', `must be a string, not ${shown(tag)}`)
     return this.shardOfBucket(murmur3(tag) % this.buckets)
   }
 
@@ -178,7 +189,7 @@ export function naturalOrder(a: string, b: string): number {
 
 export function checkBuckets(buckets: number = DEFAULT_BUCKETS): number {
   if (!Number.isInteger(buckets) || buckets < 1 || buckets > MAX_BUCKETS)
-    throw invalid('buckets', `must be an integer from 1 to ${MAX_BUCKETS}, not ${buckets}`)
+    throw invalid('buckets', `must be an integer from 1 to ${MAX_BUCKETS}, not ${shown(buckets)}`)
   return buckets
 }
 
@@ -190,18 +201,19 @@ export function checkShards(
   if (!Array.isArray(shards)) throw invalid(field, 'must be an array of shard ids or { id, weight }')
   const seen = new Set<string>()
   return shards.map((given, i) => {
-    const { id, weight = 1 } = typeof given === 'string' ? { id: given } : (given ?? {})
+    if (typeof given !== 'string') checkFields(given, WEIGHT_FIELDS, `${field}[${i}]`)
+    const { id, weight = 1 } = typeof given === 'string' ? { id: given } : given
     if (typeof id !== 'string' || !/^[A-Za-z0-9][A-Za-z0-9_.:-]{0,63}$/.test(id) || id === '__proto__')
       throw invalid(
         `${field}[${i}]`,
-        `${JSON.stringify(id)} is no shard id; use up to 64 letters, digits, "-", "_", "." or ":", a letter or digit first`,
+        `${shown(id)} is no shard id; use up to 64 letters, digits, "-", "_", "." or ":", a letter or digit first`,
       )
     if (seen.has(id)) throw invalid(`${field}[${i}]`, `shard ${id} is there twice; ids are unique`)
     seen.add(id)
-    if (!Number.isFinite(weight) || weight <= 0)
+    if (typeof weight !== 'number' || !(weight >= LEAST_WEIGHT && weight <= MOST_WEIGHT))
       throw invalid(
         `${field}[${i}].weight`,
-        `must be a positive number, not ${weight}; drain a shard to empty it`,
+        `must be a positive number, ${LEAST_WEIGHT} to ${MOST_WEIGHT}, not ${shown(weight)}; drain a shard to empty it`,
       )
     return { id, weight }
   })

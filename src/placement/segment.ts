@@ -1,4 +1,4 @@
-import { invalid } from '../errors'
+import { invalid, shown } from '../errors'
 import { isWellFormed } from './key'
 
 /** '#117' is bucket 117; '{user:42}' is the tag user:42, carved out of its bucket. */
@@ -9,6 +9,8 @@ export type ShardAssignmentMap = ReadonlyMap<SegmentId, ShardId>
 /** Buckets in a topology unless it is told otherwise; the same number as Redis Cluster's slots. */
 export const DEFAULT_BUCKETS = 16_384
 export const MAX_BUCKETS = 1 << 20
+/** UTF-16 units of a tag that can be a segment. The keys of a longer tag stay in their bucket. */
+const LONGEST_TAG = 65_536
 
 const bucketIds: SegmentId[] = []
 
@@ -49,13 +51,12 @@ export function checkSegment(segment: unknown, buckets: number, field: string): 
     return
   }
   if (segment.length > 2 && segment.startsWith('{') && segment.endsWith('}')) {
+    if (segment.length - 2 > LONGEST_TAG)
+      throw invalid(field, `${shown(segment)} is a tag of more than ${LONGEST_TAG} characters`)
     // Such tags have one hash, and one record in most stores: two of them would be taken for each other.
     if (!isWellFormed(segment))
-      throw invalid(
-        field,
-        `${JSON.stringify(segment.slice(0, 80))} holds an unpaired surrogate, which no key can`,
-      )
+      throw invalid(field, `${shown(segment)} holds an unpaired surrogate, which no key can`)
     return
   }
-  throw invalid(field, `${JSON.stringify(segment.slice(0, 80))} is neither a bucket "#n" nor a tag "{…}"`)
+  throw invalid(field, `${shown(segment)} is neither a bucket "#n" nor a tag "{…}"`)
 }

@@ -1,4 +1,5 @@
-import { invalid } from '../errors'
+import { ErrorCode, ForeshardError, invalid, shown } from '../errors'
+import { nearestName } from '../options'
 
 export interface Entity {
   name: string
@@ -20,6 +21,10 @@ export type TagRule = (key: string) => string
  * nothing after the first `{` is looked at a second time. Undefined without a tag.
  */
 export function hashTag(key: string): string | undefined {
+  if (typeof key !== 'string')
+    throw new ForeshardError(ErrorCode.INVALID_KEY, `key is ${shown(key)}; a key is a string`, {
+      field: 'key',
+    })
   const open = key.indexOf('{')
   if (open < 0) return undefined
   const close = key.indexOf('}', open + 1)
@@ -39,6 +44,7 @@ export const plainTag: TagRule = (key) => hashTag(key) ?? key
  * the key cannot place a key; it still tells the predictor what belongs together.
  */
 export function compileTagRule(schema?: SchemaInfo, relationships: DataRelationships = []): TagRule {
+  if (!Array.isArray(relationships)) throw invalid('relationships', 'must be an array of { from, to, on }')
   const entities = checkSchema(schema, relationships)
   if (entities.length === 0) return plainTag
   const patterns = entities.map((entity) => new Pattern(entity, rootOf(entity, entities, relationships)))
@@ -146,27 +152,41 @@ function checkSchema(schema: SchemaInfo | undefined, relationships: DataRelation
     const field = `schema.entities[${i}]`
     if (typeof entity?.name !== 'string' || entity.name === '')
       throw invalid(`${field}.name`, 'must be a non-empty string')
+    checkSpelling(entity, ['name', 'key', 'tag'], field)
     if (names.has(entity.name))
-      throw invalid(`${field}.name`, `${entity.name} is there twice; names are unique`)
+      throw invalid(`${field}.name`, `${shown(entity.name)} is there twice; names are unique`)
     names.add(entity.name)
     if (typeof entity.key !== 'string')
       throw invalid(`${field}.key`, "must be a pattern such as 'cart:{userId}:{item}'")
     const fields = fieldsOf(entity.key)
-    if (fields.length === 0) throw invalid(`${field}.key`, `${entity.key} names no {field}`)
+    if (fields.length === 0) throw invalid(`${field}.key`, `${shown(entity.key)} names no {field}`)
     if (fields.some((name) => name === '') || new Set(fields).size !== fields.length)
-      throw invalid(`${field}.key`, `${entity.key} has an empty or repeated field; name each field once`)
+      throw invalid(
+        `${field}.key`,
+        `${shown(entity.key)} has an empty or repeated field; name each field once`,
+      )
     if (/\}\{/.test(entity.key))
-      throw invalid(`${field}.key`, `${entity.key}: two fields need a literal between them`)
+      throw invalid(`${field}.key`, `${shown(entity.key)}: two fields need a literal between them`)
     if (entity.tag !== undefined && !fields.includes(entity.tag))
-      throw invalid(`${field}.tag`, `${entity.tag} is not a field of ${entity.key}`)
+      throw invalid(`${field}.tag`, `${shown(entity.tag)} is not a field of ${shown(entity.key)}`)
   })
-  if (!Array.isArray(relationships)) throw invalid('relationships', 'must be an array of { from, to, on }')
   relationships.forEach((relationship, i) => {
     for (const end of ['from', 'to'] as const)
       if (!names.has(relationship?.[end]))
-        throw invalid(`relationships[${i}].${end}`, `${relationship?.[end]} is not an entity of the schema`)
+        throw invalid(
+          `relationships[${i}].${end}`,
+          `${shown(relationship?.[end])} is not an entity of the schema`,
+        )
     if (typeof relationship.on !== 'string')
       throw invalid(`relationships[${i}].on`, 'must be the name of a field')
   })
   return schema.entities
+}
+
+/** A schema may say more of an entity than is read here; but a misspelt `tag` would place keys elsewhere, unseen. */
+function checkSpelling(given: object, known: readonly string[], field: string): void {
+  for (const name of Object.keys(given)) {
+    const nearest = known.includes(name) ? undefined : nearestName(name, known)
+    if (nearest) throw invalid(`${field}.${name}`, `is unknown; did you mean ${nearest}?`)
+  }
 }

@@ -1,5 +1,5 @@
 import type { Clock } from '../clock'
-import { ErrorCode, ForeshardError, invalid } from '../errors'
+import { ErrorCode, ForeshardError, invalid, shown } from '../errors'
 import type { ReshardingReport } from '../migrator/progress'
 import { unknownShard } from '../placement/assignment'
 import { checkShards } from '../placement/ring'
@@ -138,6 +138,12 @@ export class Membership {
       )
     if (!supports.nulInKeys && keyRules.nul)
       throw invalid('store', 'cannot keep U+0000 in keys; there may be some')
+    for (const prefix of supports.reservedPrefixes ?? [])
+      if (!keyRules.reserved?.some((it) => prefix.startsWith(it)))
+        throw invalid(
+          'store',
+          `keeps keys that start with ${shown(prefix)} for itself; there may be some: open the router with it as reservedPrefix`,
+        )
     if (supports.maxValueBytes < maxValueBytes)
       throw invalid(
         'store',

@@ -1,5 +1,5 @@
 import { ErrorCode, ForeshardError, invalid, isForeshardError } from '../errors'
-import type { KeyRules } from '../placement/key'
+import { type KeyRules, OWN_PREFIX } from '../placement/key'
 import type { ShardId } from '../placement/segment'
 import type { Answer, ShardStore } from '../shard-store'
 import type { Aimed, View } from './view'
@@ -23,7 +23,6 @@ export interface Shard {
 export class ShardSet {
   readonly #view: View
   readonly #shards: Shard[] = []
-  readonly #reservedPrefix: string | undefined
   #keyRules: KeyRules
   #maxValueBytes: number
 
@@ -32,9 +31,8 @@ export class ShardSet {
     limits: { maxKeyBytes?: number; maxValueBytes?: number; reservedPrefix?: string } = {},
   ) {
     this.#view = view
-    this.#reservedPrefix = limits.reservedPrefix
     const maxBytes = limits.maxKeyBytes ?? Number.POSITIVE_INFINITY
-    this.#keyRules = { maxBytes, nul: true, reservedPrefix: limits.reservedPrefix }
+    this.#keyRules = { maxBytes, nul: true, reserved: [limits.reservedPrefix ?? OWN_PREFIX] }
     this.#maxValueBytes = limits.maxValueBytes ?? Number.POSITIVE_INFINITY
   }
 
@@ -54,11 +52,12 @@ export class ShardSet {
 
   add(id: ShardId, store: ShardStore): void {
     this.at(this.#view.indexOf(id)).store = store
-    const { maxKeyBytes, maxValueBytes, nulInKeys } = store.supports
+    const { maxKeyBytes, maxValueBytes, nulInKeys, reservedPrefixes = [] } = store.supports
+    const known = this.#keyRules.reserved ?? []
     this.#keyRules = {
       maxBytes: Math.min(this.#keyRules.maxBytes, maxKeyBytes),
       nul: this.#keyRules.nul && nulInKeys,
-      reservedPrefix: this.#reservedPrefix,
+      reserved: [...known, ...reservedPrefixes.filter((its) => !known.some((it) => its.startsWith(it)))],
     }
     this.#maxValueBytes = Math.min(this.#maxValueBytes, maxValueBytes)
   }

@@ -14,12 +14,12 @@ export function bucketsToTake(
   others: readonly Required<ShardWeight>[],
   joining: Required<ShardWeight>,
 ): number[] {
-  const shards = [...others, joining]
+  const shards = [...others, joining].map(({ id, weight }) => ({ id, weight }))
   const index = new Map(shards.map(({ id }, i) => [id, i]))
   const owner = Int32Array.from(owners, (id) => index.get(id) ?? -1)
   const surplus = takeFrom(owner, shards, shards.length - 1)
   let wanted = surplus.reduce((sum, count) => sum + count, 0)
-  const ring = new HashRing(others, { buckets: owners.length })
+  const ring = new HashRing(shards.slice(0, -1), { buckets: owners.length })
   const preferred = ring.add(joining.id, joining.weight)
   const base = murmur3(joining.id)
   const rest = Array.from(owners, (_, bucketId) => bucketId).sort((a, b) => mix(base, a) - mix(base, b))

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { checkKey, isWellFormed } from '../../src/placement/key'
 
-const rules = { maxBytes: 1978, nul: false, reservedPrefix: '~foreshard:' }
+const rules = { maxBytes: 1978, nul: false, reserved: ['~foreshard:'] }
 const refusal = (key: unknown): string => {
   try {
     checkKey(key, rules)

@@ -1,7 +1,7 @@
 import { type Clock, type Random, systemRandom } from '../../clock'
 import { ErrorCode, ForeshardError, invalid } from '../../errors'
 import type { FenceCommand } from '../../placement/fence'
-import { bucketSegment } from '../../placement/segment'
+import { OWN_PREFIX } from '../../placement/key'
 import type {
   Answer,
   Call,
@@ -19,15 +19,15 @@ import type {
   ShardSupports,
   StepAnswer,
 } from '../../shard-store'
+import { RequestChecks } from '../request-checks'
 import { CallQueue } from './call-queue'
 import { connectionOf } from './client'
 import type { Reply } from './connection'
 import { eraseSegment, ingestBatch, readChanges, readNamed, readPage } from './copying'
 import { nameOf, recordOf, segmentNamed } from './fence-fields'
 import { FENCES_LUA, FOUND_LUA, STEP_LUA } from './lua/step'
-import { RequestChecks } from './request-checks'
 import { Script } from './script'
-import { MARKER, ShardServer } from './shard-server'
+import { ShardServer } from './shard-server'
 import { estimateSize } from './size'
 
 const STEP = new Script(STEP_LUA)
@@ -92,9 +92,9 @@ class RedisStore implements ShardStore {
       maxKeyBytes: 64 * 1024,
       maxValueBytes,
       nulInKeys: true,
+      reservedPrefixes: prefix.startsWith(OWN_PREFIX) ? [OWN_PREFIX] : [OWN_PREFIX, prefix],
     }
-    const keyRules = { maxBytes: this.supports.maxKeyBytes, nul: true, reservedPrefix: prefix }
-    this.#checks = new RequestChecks(keyRules, MARKER, maxValueBytes)
+    this.#checks = new RequestChecks(this.supports)
     const newId = () => Math.floor(random() * 2 ** 48).toString(16)
     this.#server = new ShardServer(connectionOf(client), { prefix, cache, onRestart, clock, newId })
     this.#calls = new CallQueue(this.#server)
@@ -114,9 +114,9 @@ class RedisStore implements ShardStore {
 
   async execute(calls: readonly Call[]): Promise<Answer[]> {
     this.#ready()
+    this.#checks.calls(calls)
     let proofs: Promise<StepAnswer>[] | undefined
     for (const call of calls) {
-      this.#checks.call(call)
       const { segment, bucketId, proof } = call
       if (proof) {
         proofs ??= []
@@ -130,10 +130,7 @@ class RedisStore implements ShardStore {
 
   async step(at: SegmentAt, command: FenceCommand): Promise<StepAnswer> {
     this.#ready()
-    this.#checks.segment(at)
-    if (command.step === 'sweep' || command.step === 'purge')
-      throw invalid('command.step', `${command.step} deletes data; send it with erase`)
-    if (command.step === 'ingest') throw invalid('command.step', 'ingest carries data; send it with ingest')
+    this.#checks.step(at, command)
     return this.#step(at, command)
   }
 
@@ -150,7 +147,7 @@ class RedisStore implements ShardStore {
 
   async found(buckets: readonly number[]): Promise<void> {
     this.#ready()
-    for (const bucketId of buckets) this.#checks.segment({ segment: bucketSegment(bucketId), bucketId })
+    this.#checks.founding(buckets)
     await this.#inChunks(buckets, (some) =>
       this.#server.run(
         FOUND,
@@ -162,7 +159,7 @@ class RedisStore implements ShardStore {
 
   async fences(segments?: readonly SegmentAt[]): Promise<FenceListing[]> {
     this.#ready()
-    for (const at of segments ?? []) this.#checks.segment(at)
+    this.#checks.segments(segments)
     const asked: readonly { bucketId: number; name: string }[] = segments
       ? segments.map(({ segment, bucketId }) => ({ bucketId, name: nameOf(segment) }))
       : Array.from({ length: this.#checks.buckets }, (_, bucketId) => ({ bucketId, name: '*' }))
@@ -190,30 +187,25 @@ class RedisStore implements ShardStore {
 
   async scan(request: ScanRequest): Promise<Page> {
     this.#ready()
-    this.#checks.segment(request)
-    this.#checks.limit(request.limit, 'limit')
-    if (request.maxBytes !== undefined) this.#checks.limit(request.maxBytes, 'maxBytes')
+    this.#checks.scan(request)
     return request.keys ? readNamed(this.#server, request, request.keys) : readPage(this.#server, request)
   }
 
   async changes(request: ChangesRequest): Promise<Changes> {
     this.#ready()
-    this.#checks.segment(request)
-    this.#checks.limit(request.limit, 'limit')
+    this.#checks.changes(request)
     return readChanges(this.#server, request)
   }
 
   async ingest(request: IngestRequest): Promise<StepAnswer> {
     this.#ready()
-    this.#checks.segment(request)
     this.#checks.batch(request)
     return ingestBatch(this.#server, request)
   }
 
   async erase(request: EraseRequest): Promise<EraseAnswer> {
     this.#ready()
-    this.#checks.segment(request)
-    this.#checks.limit(request.limit, 'limit')
+    this.#checks.erasure(request)
     return eraseSegment(this.#server, request)
   }
 

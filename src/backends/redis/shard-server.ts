@@ -1,5 +1,6 @@
 import { type Clock, systemClock } from '../../clock'
 import { ErrorCode, ForeshardError } from '../../errors'
+import { OWN_PREFIX } from '../../placement/key'
 import type { ShardBinding } from '../../shard-store'
 import type { Argument, RedisConnection, Reply } from './connection'
 import { failureOf } from './failure'
@@ -10,7 +11,7 @@ import { checkServer, reportOf, type ServerReport } from './server-report'
 const CONNECT_MS = 5_000
 const BIND = new Script(BIND_LUA)
 /** The one key whose name does not begin with the prefix: it remembers the prefix. */
-export const MARKER = '~foreshard'
+const MARKER = OWN_PREFIX
 
 export interface ShardServerOptions {
   readonly prefix: string

@@ -89,10 +89,10 @@ describe.skipIf(redisIsMissing)('a shard in Redis, on the clock of the server', 
     await client.flushall()
     const other = new ShardUnderTest(redisStore(client, { prefix: 'own/' }), shard.clock)
     await other.open()
-    await other.set('~foreshard:free', 'v')
-    for (const key of ['~foreshard', 'own/b:3'])
+    await other.set('~fore:free', 'v')
+    for (const key of ['~foreshard', '~foreshard:b:3', 'own/b:3'])
       await expect(other.set(key, 'v')).rejects.toMatchObject({ code: 'INVALID_KEY' })
-    expect(await other.contents()).toEqual({ '~foreshard:free': 'v' })
+    expect(await other.contents()).toEqual({ '~fore:free': 'v' })
   })
 
   it('takes what is in keys, tags and values as text, never as a part of a script', async () => {
