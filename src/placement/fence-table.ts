@@ -418,6 +418,44 @@ export const FENCE_TABLE: readonly FenceRow[] = [
     when: (c, r, f) => r.ticket === c.ticket && f.ticket === c.ticket,
     change: () => UNCHANGED,
   }),
+
+  row<'restore'>({
+    step: 'restore',
+    from: ['owned'],
+    to: 'owned',
+    guard: 'no peer, epoch ≤ e, bucket ticket ≤ t; sent only after all others have given the segment up',
+    effect:
+      'owned @ e, carved as told, seq raised; no export, hold, trace or log; tags inside it become none',
+    when: (c, r, f) => c.peer === '' && r.epoch <= c.epoch && f.ticket <= c.ticket,
+    change: (c, r, f, s) => restore(c, r, f, s, 'owned'),
+  }),
+  row<'restore'>({
+    step: 'restore',
+    from: ['none', 'importing', 'moved'],
+    to: 'owned',
+    guard: 'no peer, epoch < e, bucket ticket ≤ t, intact if asked for; sent as above',
+    effect: 'the same',
+    when: (c, r, f) => c.peer === '' && r.epoch < c.epoch && f.ticket <= c.ticket && (r.intact || !c.intact),
+    change: (c, r, f, s) => restore(c, r, f, s, 'owned'),
+  }),
+  row<'restore'>({
+    step: 'restore',
+    from: ['none', 'importing', 'moved', 'owned'],
+    to: 'moved',
+    guard: 'a peer, epoch < e, bucket ticket ≤ t',
+    effect: 'moved @ e to peer, not intact; no export, hold, trace or log; tags inside it become none',
+    when: (c, r, f) => c.peer !== '' && r.epoch < c.epoch && f.ticket <= c.ticket,
+    change: (c, r, f, s) => restore(c, r, f, s, 'moved'),
+  }),
+  row<'restore'>({
+    step: 'restore',
+    from: ['moved'],
+    to: 'moved',
+    guard: 'repeat: a peer, epoch = e, ticket = t',
+    effect: 'none',
+    when: (c, r) => c.peer !== '' && r.epoch === c.epoch && r.ticket === c.ticket,
+    change: () => UNCHANGED,
+  }),
 ]
 
 const NOT_EXPORTED = { export: 0, holdUntil: 0, held: false, peer: '' } as const
@@ -505,23 +543,8 @@ function prepare(
   segment: SegmentId,
   kept: boolean,
 ): FenceChange {
-  const records: [SegmentId, FenceRecord][] = []
   const carved = new Set(command.carved)
-  if (isTagSegment(segment)) {
-    // The tag is its own segment now: an import of the bucket with the tag inside is history.
-    const home = bucketSegment(fences.bucketId)
-    const bucket = fences.record(home)
-    if (bucket.state === 'importing' && !bucket.carved.has(tagOfSegment(segment)!))
-      records.push([home, { ...bucket, ...NOT_IMPORTING, state: 'none' }])
-    records.push(...spoiled(fences, segment))
-  } else {
-    // The bucket contains these tags where it comes from: any record of them here is history.
-    for (const tag of fences.tags()) {
-      const old = fences.record(tag)
-      if (old.state !== 'none' && !carved.has(tagOfSegment(tag)!))
-        records.push([tag, { ...old, ...NOT_EXPORTED, ...NOT_IMPORTING, state: 'none', intact: false }])
-    }
-  }
+  const records = overtaken(fences, segment, carved)
   records.push([
     segment,
     {
@@ -538,6 +561,75 @@ function prepare(
     },
   ])
   return { records, ticket: command.ticket }
+}
+
+/** What a segment that begins anew here makes history of. */
+function overtaken(
+  fences: BucketFences,
+  segment: SegmentId,
+  carved: ReadonlySet<string>,
+): [SegmentId, FenceRecord][] {
+  const records: [SegmentId, FenceRecord][] = []
+  if (isTagSegment(segment)) {
+    // The tag is its own segment now: an import of the bucket with the tag inside is history.
+    const home = bucketSegment(fences.bucketId)
+    const bucket = fences.record(home)
+    if (bucket.state === 'importing' && !bucket.carved.has(tagOfSegment(segment)!))
+      records.push([home, { ...bucket, ...NOT_IMPORTING, state: 'none' }])
+    records.push(...spoiled(fences, segment))
+    return records
+  }
+  // The bucket contains these tags where it comes from: any record of them here is history.
+  for (const tag of fences.tags()) {
+    const old = fences.record(tag)
+    if (old.state !== 'none' && !carved.has(tagOfSegment(tag)!))
+      records.push([
+        tag,
+        {
+          ...old,
+          ...NOT_EXPORTED,
+          ...NOT_IMPORTING,
+          state: 'none',
+          trace: false,
+          base: 0,
+          intact: false,
+        },
+      ])
+  }
+  return records
+}
+
+function restore(
+  command: Extract<FenceCommand, { step: 'restore' }>,
+  record: FenceRecord,
+  fences: BucketFences,
+  segment: SegmentId,
+  state: 'owned' | 'moved',
+): FenceChange {
+  const { epoch, ticket, peer, seq } = command
+  const carved = new Set(command.carved)
+  const past = overtaken(fences, segment, carved)
+  const ended = endExport(fences, segment, ...past.map(([other]) => other))
+  const next: FenceRecord = {
+    ...record,
+    ...NOT_EXPORTED,
+    ...NOT_IMPORTING,
+    state,
+    epoch,
+    ticket,
+    peer,
+    seq: Math.max(record.seq, seq),
+    trace: false,
+    base: 0,
+    intact: false,
+    carved,
+  }
+  return {
+    records: [...ended.records, ...past, [segment, next]],
+    ticket,
+    exporting: '',
+    clearLogs: [...ended.clearLogs, ...past.map(([other]) => other), segment],
+  }
 }
 
 function withTag(carved: ReadonlySet<string>, segment: SegmentId): ReadonlySet<string> {

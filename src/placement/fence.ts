@@ -106,6 +106,20 @@ export type FenceCommand =
   | { readonly step: 'split'; readonly epoch: number; readonly ticket: number }
   /** On a tag: fold it back into its bucket, whose epoch is named. */
   | { readonly step: 'merge'; readonly epoch: number; readonly ticket: number }
+  /** After a shard lost state: what this shard is to the segment from `epoch` on. */
+  | {
+      readonly step: 'restore'
+      readonly epoch: number
+      readonly ticket: number
+      /** Whom the segment has moved to; '' makes this shard its owner. */
+      readonly peer: ShardId
+      /** Of an owner: no write was ever numbered so high. */
+      readonly seq: number
+      /** Of an owner that is none: only if its copy is complete as of when it moved away. */
+      readonly intact: boolean
+      /** Of a bucket: the tags carved out of it. */
+      readonly carved?: readonly string[]
+    }
 
 export type FenceStep = FenceCommand['step']
 

@@ -12,7 +12,9 @@ const STEPS = 6_000
 /** Steps after which the walk goes on in an empty bucket: first steps are rows too. */
 const STEPS_IN_A_BUCKET = 150
 const TAGS = ['x', 'y', 'z'] as const
-const STEP_NAMES = [...new Set(FENCE_TABLE.map((row) => row.step))]
+const STEP_NAMES = [...new Set(FENCE_TABLE.map((row) => row.step))].filter((step) => step !== 'restore')
+/** Rare, because everything begins anew after it. */
+const RESTORES = 0.03
 
 /**
  * A store and the model take the same steps, likely and unlikely ones, and must answer alike and hold the same fences,
@@ -50,9 +52,18 @@ class Walk {
   async step(): Promise<void> {
     const at = this.#random()
     if (at < 0.4) await this.#operate()
-    else if (at < 0.93) await this.#command(this.#pick(STEP_NAMES))
+    else if (at < 0.93) await this.#command(this.#next())
     else if (at < 0.95) await this.#shard.clock.advance(1 + Math.floor(this.#random() * 400))
     else await this.#compare()
+  }
+
+  #next(): FenceStep {
+    const roll = this.#random()
+    const { loading, intact } = this.model.record(this.#home)
+    if (roll < RESTORES) return 'restore'
+    // What has to follow something else before it is ended by a third is chosen more often.
+    if (roll < 0.2 && (loading || intact)) return loading ? 'ingest' : 'prepare'
+    return this.#pick(STEP_NAMES)
   }
 
   #pick<T>(from: readonly T[]): T {
@@ -140,7 +151,8 @@ class Walk {
   #likely(step: FenceStep, segment: SegmentId): FenceCommand {
     const record = this.model.record(segment)
     const home = this.model.record(this.#home)
-    const next = this.#random() < 0.75 ? this.model.ticket + 1 : this.#near(this.model.ticket)
+    // Tickets begin at 1.
+    const next = this.#random() < 0.75 ? this.model.ticket + 1 : Math.max(1, this.#near(this.model.ticket))
     const ticket = this.#near(record.ticket)
     switch (step) {
       case 'found':
@@ -188,6 +200,15 @@ class Walk {
         }
       case 'merge':
         return { step, epoch: this.#near(home.epoch), ticket: next }
+      case 'restore': {
+        const carved = segment === this.#home ? TAGS.filter(() => this.#random() < 0.7) : undefined
+        const epoch = record.epoch + this.#pick([0, 1, 1, 2])
+        const seq = record.seq + this.#pick([0, 7])
+        const intact = this.#random() < 0.5
+        const again = record.state === 'moved' && this.#random() < 0.5
+        if (again) return { step, epoch: record.epoch, ticket, peer: 'b', seq, intact, carved }
+        return { step, epoch, ticket: next, peer: this.#pick(['', '', 'b']), seq, intact, carved }
+      }
     }
   }
 

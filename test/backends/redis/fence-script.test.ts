@@ -21,7 +21,7 @@ const HOME: SegmentId = '#7'
 /** Names that would be found inside each other, if sets of them were compared carelessly. */
 const TAGS: SegmentId[] = ['{x}', '{a","x}', '{"x"}', '{\\}', '{,}', '{caf\u00e9/\u0000\n}', '{}s}']
 const SEGMENTS = [HOME, ...TAGS]
-const STEPS = 12_000
+const STEPS = 14_000
 
 class Model implements BucketFences {
   readonly bucketId = 7
@@ -115,7 +115,11 @@ function likely(model: Model, segment: SegmentId, random: Random): FenceCommand 
   const next = random() < 0.8 ? model.ticket + 1 : near(model.ticket)
   // What has to follow something else before it is ended by a third is chosen more often.
   const follows: FenceStep | false =
-    record.export !== 0 ? 'cutover' : record.loading ? 'ingest' : record.state === 'moved' && 'prepare'
+    record.export !== 0
+      ? 'cutover'
+      : record.loading
+        ? 'ingest'
+        : record.state === 'moved' && pick(['prepare', 'prepare', 'restore'])
   const step = follows && random() < 0.4 ? follows : pick(STEP_NAMES)
   switch (step) {
     case 'found':
@@ -159,5 +163,22 @@ function likely(model: Model, segment: SegmentId, random: Random): FenceCommand 
       return { step, epoch: near(record.state === 'owned' ? record.epoch - 1 : home.epoch), ticket: next }
     case 'merge':
       return { step, epoch: near(home.epoch), ticket: next }
+    case 'restore': {
+      const carved =
+        segment === HOME ? TAGS.filter(() => random() < 0.7).map((tag) => tag.slice(1, -1)) : undefined
+      const peer = pick(['', '', 'b', 'c d'])
+      if (record.state === 'moved' && random() < 0.5)
+        return { step, epoch: record.epoch, ticket: record.ticket, peer: 'b', seq: 0, intact: false, carved }
+      const seq = record.seq + pick([0, 7])
+      return {
+        step,
+        epoch: record.epoch + pick([0, 0, 1, 1, 2, -1]),
+        ticket: next,
+        peer,
+        seq,
+        intact: random() < 0.5,
+        carved,
+      }
+    }
   }
 }

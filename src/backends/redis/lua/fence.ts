@@ -129,26 +129,46 @@ local function contradicted(c, p)
   return false
 end
 
-local function prepare(c, r, p, kept)
-  local out, carved = {}, set(c.carved)
+-- What a segment that begins anew here makes history of.
+local function overtaken(p, carved)
   if p ~= '#' then
-    local b = record('#')
+    local b, out = record('#'), {}
     if b.state == 'i' and not has(b.carved, tagOf(p)) then
-      out[#out + 1] = { '#', with(b, NOT_IMPORTING, { state = 'n' }) }
+      out[1] = { '#', with(b, NOT_IMPORTING, { state = 'n' }) }
     end
     for _, it in ipairs(spoiled(p)) do out[#out + 1] = it end
-  else
-    for _, tag in ipairs(each(tags)) do
-      local old = record('{' .. tag .. '}')
-      if old.state ~= 'n' and not has(carved, tag) then
-        out[#out + 1] = { '{' .. tag .. '}',
-          with(old, NOT_EXPORTED, NOT_IMPORTING, { state = 'n', intact = false }) }
-      end
+    return out
+  end
+  local out = {}
+  for _, tag in ipairs(each(tags)) do
+    local old = record('{' .. tag .. '}')
+    if old.state ~= 'n' and not has(carved, tag) then
+      out[#out + 1] = { '{' .. tag .. '}',
+        with(old, NOT_EXPORTED, NOT_IMPORTING, { state = 'n', trace = false, base = 0, intact = false }) }
     end
   end
+  return out
+end
+
+local function prepare(c, r, p, kept)
+  local carved = set(c.carved)
+  local out = overtaken(p, carved)
   out[#out + 1] = { p, with(r, { state = 'i', epoch = c.epoch + 1, ticket = c.ticket, peer = '', nextBatch = 1,
     loading = kept, kept = kept, intact = false, carved = carved }) }
   return { records = out, ticket = c.ticket }
+end
+
+local function restore(c, r, p, state)
+  local carved = set(c.carved)
+  local past = overtaken(p, carved)
+  local but = { p }
+  for _, it in ipairs(past) do but[#but + 1] = it[1] end
+  local out, clear = endExport(unpack(but))
+  for _, it in ipairs(past) do out[#out + 1] = it end
+  for _, it in ipairs(but) do clear[#clear + 1] = it end
+  out[#out + 1] = { p, with(r, NOT_EXPORTED, NOT_IMPORTING, { state = state, epoch = c.epoch, ticket = c.ticket,
+    peer = c.peer, seq = math.max(r.seq, c.seq), trace = false, base = 0, intact = false, carved = carved }) }
+  return { records = out, ticket = c.ticket, exporting = '', clear = clear }
 end
 
 local function importsFor(c, r)
@@ -289,6 +309,16 @@ local ROWS = {
         return { records = out, ticket = c.ticket, exporting = '', clear = clear }
       end },
     { 'n', function(c, r) return r.ticket == c.ticket and bucketTicket == c.ticket end, unchanged },
+  },
+  restore = {
+    { 'o', function(c, r) return c.peer == '' and r.epoch <= c.epoch and bucketTicket <= c.ticket end,
+      function(c, r, p) return restore(c, r, p, 'o') end },
+    { 'nim', function(c, r) return c.peer == '' and r.epoch < c.epoch and bucketTicket <= c.ticket
+        and (r.intact or not c.intact) end,
+      function(c, r, p) return restore(c, r, p, 'o') end },
+    { 'nimo', function(c, r) return c.peer ~= '' and r.epoch < c.epoch and bucketTicket <= c.ticket end,
+      function(c, r, p) return restore(c, r, p, 'm') end },
+    { 'm', function(c, r) return c.peer ~= '' and r.epoch == c.epoch and r.ticket == c.ticket end, unchanged },
   },
 }
 
