@@ -25,6 +25,7 @@ const STEPS: Readonly<Record<Exclude<FenceStep, 'sweep' | 'ingest' | 'purge'>, r
   untrace: ['epoch'],
   split: ['epoch', 'ticket'],
   merge: ['epoch', 'ticket'],
+  restore: ['epoch', 'ticket', 'seq'],
 }
 
 /** What every store refuses before it looks at anything or sends anything: nothing has changed then. */
@@ -73,9 +74,13 @@ export class RequestChecks {
       checkNumber((command as unknown as Record<string, unknown>)[name], `command.${name}`)
     if (command.step === 'export') checkTag(command.peer, 'command.peer')
     if (command.step === 'activate') checkProof(command.proof, 'command.proof')
-    if (command.step !== 'prepare') return
-    const { base, carved } = command
-    if (base !== undefined) checkNumber(base, 'command.base')
+    if (command.step === 'restore') {
+      if (command.peer !== '') checkTag(command.peer, 'command.peer')
+      if (typeof command.intact !== 'boolean') throw invalid('command.intact', 'must be true or false')
+    }
+    if (command.step !== 'prepare' && command.step !== 'restore') return
+    if (command.step === 'prepare' && command.base !== undefined) checkNumber(command.base, 'command.base')
+    const { carved } = command
     if (carved === undefined) return
     checkList(carved, 'command.carved')
     for (const [i, tag] of carved.entries()) checkTag(tag, `command.carved[${i}]`)
