@@ -1,3 +1,4 @@
+import { ForeshardError } from '../errors'
 import { Migrator } from '../migrator/migrator'
 import { Tracker } from '../tracking/tracker'
 import { Dispatcher } from './dispatcher'
@@ -82,6 +83,7 @@ export function assemble(
   const migrator = migratorOf(options, opened, view, shards, name)
   migrator?.on('progress', (progress) => events.emit('progress', progress))
   migrator?.on('error', background)
+  migrator?.on('conflict', ({ code, message }) => background(new ForeshardError(code, message)))
   const reshardings = new Reshardings({ view, feed, migrator, threshold, events })
   const membership = new Membership(topology.id, { view, shards, feed, clock, reshardings })
 

@@ -1,50 +1,16 @@
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { afterEach, describe, expect } from 'vitest'
-import { lmdbStore, lmdbTopology } from '../../src/backends/lmdb'
-import { memoryStore } from '../../src/backends/memory/memory-store'
-import { memoryTopology } from '../../src/backends/memory/memory-topology'
 import { seededRandom } from '../../src/clock'
 import { murmur3 } from '../../src/placement/hash'
 import type { SegmentId, ShardId } from '../../src/placement/segment'
 import type { ShardStore } from '../../src/shard-store'
-import { externalStore } from '../../src/testing/external-store'
 import type { FaultRates } from '../../src/testing/fault-injector'
 import { inspect } from '../../src/testing/inspection'
 import { Deployment, type Member } from '../../src/testing/simulation/deployment'
 import { VirtualTime } from '../../src/testing/virtual-time'
 import type { TopologyStore } from '../../src/topology-store'
+import { type Backend, lmdbBackend, memoryBackend } from './backends'
 
-/** The stores that a scenario is played on. */
-export interface Backend {
-  name: string
-  store(shard: ShardId, time: VirtualTime): ShardStore
-  topology(time: VirtualTime): TopologyStore
-  remove(): void
-}
-
-function memory(): Backend {
-  return {
-    name: 'memory',
-    store: (shard, { clock }) => memoryStore({ clock, random: seededRandom(murmur3(shard)) }),
-    topology: ({ clock }) => memoryTopology({ clock, random: seededRandom(3) }),
-    remove: () => {},
-  }
-}
-
-function lmdb(): Backend {
-  const folder = mkdtempSync(join(tmpdir(), 'foreshard-scenario-'))
-  const options = (name: string) => ({ path: join(folder, `${name}.mdb`), durability: 'process' as const })
-  return {
-    name: 'lmdb',
-    store: (shard, time) => externalStore(lmdbStore({ ...options(shard), clock: time.clock }), time),
-    topology: (time) => externalStore(lmdbTopology({ ...options('topology'), clock: time.clock }), time),
-    remove: () => rmSync(folder, { recursive: true, force: true }),
-  }
-}
-
-const BACKENDS = { memory, lmdb }
+const BACKENDS = { memory: memoryBackend, lmdb: lmdbBackend }
 
 /** Plays the scenarios on every embedded store. */
 export function onEveryStore(title: string, scenarios: (stage: () => Stage) => void): void {
