@@ -8,9 +8,14 @@ import type { SegmentId, ShardId } from './placement/segment'
  */
 export interface TopologyStore {
   readonly supports: { readonly durable: boolean; readonly multiProcess: boolean }
-  /** Creates the topology if there is none, atomically; answers what then stands, in full. */
+  /**
+   * Begins its use: connects, and creates the topology if there is none, atomically. Answers what then stands, in full.
+   * Once for each user of the store, who closes it once.
+   */
   open(founding: Founding): Promise<Topology>
-  /** What changed after `revision`, oldest first; undefined where that is no longer known: `open` again. */
+  /** What stands at one revision, in full. */
+  read(): Promise<Topology>
+  /** What changed after `revision`, oldest first; undefined where that is no longer known: `read` again. */
   changesSince(revision: number): Promise<TopologyDelta[] | undefined>
   /**
    * Applies a change as one atomic step, if what it expects holds; `undefined` where it does not. An assignment is
@@ -19,13 +24,20 @@ export interface TopologyStore {
   commit(change: TopologyChange): Promise<number | undefined>
   /** A number that was never drawn before, above all that were. One for every attempt at a move. */
   drawTicket(): Promise<number>
-  /** The lease, if it is free, expired, or held by `holder` already; its term grows whenever the holder changes or the lease had expired. */
+  /**
+   * The lease, if it is free, expired, or held by `holder` already. Its term grows whenever the holder changes or the lease had
+   * expired. The clock is the store's own, one for all processes, wherever it has one.
+   */
   acquireLease(holder: string, durationMs: number): Promise<Lease | undefined>
   /** Whether the lease is still `holder`'s at this term, now for `durationMs` more. */
   renewLease(holder: string, term: number, durationMs: number): Promise<boolean>
   releaseLease(holder: string, term: number): Promise<void>
-  /** Calls `listener` after changes, of other processes too where it can. A hint: poll as well. */
-  watch(listener: () => void): () => void
+  /**
+   * Calls `listener` after changes, of other processes too where it can; with the change, where it is at hand: whoever knows
+   * all that came before need not ask for it. A hint that may come late, twice, in another order or never: poll as well.
+   */
+  watch(listener: (delta?: TopologyDelta) => void): () => void
+  /** Ends one user's use. After the last one's everything but `open` rejects with CLOSED. */
   close(): Promise<void>
 }
 
@@ -35,6 +47,15 @@ export interface Founding {
   readonly shards: readonly Required<ShardWeight>[]
   /** bucket -> index into shards. */
   readonly owners: Int32Array
+  readonly tagRule?: TagRuleEntry
+}
+
+/** How keys get their tags. Routers that differ in it would look for a key in different buckets. */
+export interface TagRuleEntry {
+  /** Equal for rules that give every key the same tag. */
+  readonly fingerprint: string
+  /** The rule for people, a line for each entity. */
+  readonly rules: readonly string[]
 }
 
 export interface ShardEntry extends Required<ShardWeight> {
@@ -59,8 +80,13 @@ export interface Topology {
   /** false until every first owner has been told; whoever opens meanwhile goes on with it. */
   readonly founded: boolean
   readonly shards: readonly ShardEntry[]
-  /** Every bucket, then every carved tag. */
-  readonly assignments: readonly AssignmentEntry[]
+  /** undefined: it was founded by somebody who did not say. */
+  readonly tagRule: TagRuleEntry | undefined
+  /**
+   * Every bucket, then every carved tag. There may be millions: stores keep them packed (AssignmentTable), and make an entry
+   * when it is asked for. May be gone through again and again.
+   */
+  readonly assignments: Iterable<AssignmentEntry>
   readonly plan: PlanEntry | undefined
   /** Finished reshardings, oldest first, bounded. */
   readonly history: readonly HistoryEntry[]
@@ -114,10 +140,12 @@ export interface RetainedEntry {
   readonly until: number
 }
 
+/** What it costs to commit one depends on what is in it, not on how much the topology holds. */
 export interface TopologyChange {
   readonly expect?: { readonly revision?: number; readonly term?: number; readonly plan?: string | null }
   readonly founded?: true
   readonly shards?: readonly ShardEntry[]
+  readonly tagRule?: TagRuleEntry
   readonly assignments?: readonly AssignmentEntry[]
   /** null: the plan has ended. */
   readonly plan?: PlanEntry | null

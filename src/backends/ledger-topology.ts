@@ -6,7 +6,6 @@ import type {
   AssignmentEntry,
   Founding,
   Lease,
-  RetainedEntry,
   ShardEntry,
   Topology,
   TopologyChange,
@@ -65,7 +64,8 @@ export class LedgerTopology implements TopologyStore {
     checkFounding(founding)
     const { buckets, seed, shards, owners } = founding
     const ledger = this.#ledger
-    ledger.put('head', { id: this.#newId(), revision: 1, buckets, seed, founded: false })
+    ledger.put('head', { id: this.#newId(), revision: 1, buckets, seed, founded: false, planId: null })
+    if (founding.tagRule) ledger.put('tagRule', founding.tagRule)
     ledger.put(
       'shards',
       shards.map(({ id, weight }) => ({ id, weight, state: 'active', incarnation: '' })),
@@ -97,14 +97,20 @@ export class LedgerTopology implements TopologyStore {
       seed,
       founded,
       shards: ledger.get('shards')!,
+      tagRule: ledger.get('tagRule'),
       assignments,
       plan: ledger.get('plan') ?? undefined,
-      history: ledger.get('history') ?? [],
-      retained: ledger.get('retained') ?? [],
+      history: ledger.history(),
+      retained: ledger.retained(),
     }
   }
 
-  /** Closes it for one opener; the last one closes the ledger. */
+  async read(): Promise<Topology> {
+    this.#ready()
+    return this.#ledger.read(() => this.#topology()!)
+  }
+
+  /** Closes it for one user; the last one closes the ledger. */
   async close(): Promise<void> {
     if (this.#openers === 0 || --this.#openers > 0) return
     await this.#ledger.close()
@@ -132,7 +138,7 @@ export class LedgerTopology implements TopologyStore {
         const lease = ledger.get('lease')
         if (!lease || lease.holder === '' || lease.term !== expect.term) return undefined
       }
-      if (expect.plan !== undefined && expect.plan !== (ledger.get('plan')?.id ?? null)) return undefined
+      if (expect.plan !== undefined && expect.plan !== head.planId) return undefined
       const shards = wanted.shards ?? ledger.get('shards')!
       checkChange(wanted, head, shards)
 
@@ -144,18 +150,16 @@ export class LedgerTopology implements TopologyStore {
       if (Object.keys(delta).length === 1) return head.revision
 
       if (wanted.shards) ledger.put('shards', wanted.shards)
+      if (wanted.tagRule) ledger.put('tagRule', wanted.tagRule)
       if (wanted.plan !== undefined) ledger.put('plan', wanted.plan)
-      if (wanted.history)
-        ledger.put('history', [...(ledger.get('history') ?? []), ...wanted.history].slice(-HISTORY))
-      if (wanted.retain || wanted.release) {
-        const gone = new Set([...(wanted.release ?? []), ...(wanted.retain ?? [])].map(retainedName))
-        const kept = (ledger.get('retained') ?? []).filter((it) => !gone.has(retainedName(it)))
-        ledger.put('retained', [...kept, ...(wanted.retain ?? [])])
-      }
+      for (const entry of wanted.history ?? []) ledger.addHistory(entry, HISTORY)
+      for (const entry of wanted.release ?? []) ledger.removeRetained(entry)
+      for (const entry of wanted.retain ?? []) ledger.putRetained(entry)
       ledger.put('head', {
         ...head,
         revision: delta.revision,
         founded: head.founded || wanted.founded === true,
+        planId: wanted.plan === undefined ? head.planId : (wanted.plan?.id ?? null),
       })
       ledger.addDelta(delta)
       ledger.dropDeltas(delta.revision - DELTAS)
@@ -224,7 +228,7 @@ export class LedgerTopology implements TopologyStore {
     })
   }
 
-  watch(listener: () => void): () => void {
+  watch(listener: (delta?: TopologyDelta) => void): () => void {
     this.#ready()
     return this.#ledger.watch(listener)
   }
@@ -233,10 +237,6 @@ export class LedgerTopology implements TopologyStore {
     if (this.#openers === 0)
       throw new ForeshardError(ErrorCode.CLOSED, 'the topology is not open; a router opens it and closes it')
   }
-}
-
-function retainedName({ segment, shard, epoch }: Pick<RetainedEntry, 'segment' | 'shard' | 'epoch'>): string {
-  return JSON.stringify([segment, shard, epoch])
 }
 
 function checkFounding({ buckets, shards, owners }: Founding): void {

@@ -1,9 +1,17 @@
 import type { SegmentId, ShardId } from '../placement/segment'
-import type { HistoryEntry, PlanEntry, RetainedEntry, ShardEntry, TopologyDelta } from '../topology-store'
+import type {
+  HistoryEntry,
+  PlanEntry,
+  RetainedEntry,
+  ShardEntry,
+  TagRuleEntry,
+  TopologyDelta,
+} from '../topology-store'
 
 /**
  * What an embedded topology store keeps. Synchronous, called only inside `read` or `write`; the rules are in
- * ledger-topology.ts, the same for every ledger.
+ * ledger-topology.ts, the same for every ledger. Whatever there may be many of is a record each, so that a change costs what is
+ * in it.
  */
 export interface TopologyLedger {
   read<T>(step: () => T): T | Promise<T>
@@ -14,13 +22,21 @@ export interface TopologyLedger {
   putAssignment(segment: SegmentId, assignment: StoredAssignment): void
   /** Buckets in their order, then tags. */
   assignments(): Iterable<readonly [SegmentId, StoredAssignment]>
+  /** In the place of one with the same segment, shard and epoch. */
+  putRetained(entry: RetainedEntry): void
+  removeRetained(entry: RetainedName): void
+  retained(): RetainedEntry[]
+  /** The newest; then forgets all but the newest `keep`. */
+  addHistory(entry: HistoryEntry, keep: number): void
+  /** Oldest first. */
+  history(): HistoryEntry[]
   addDelta(delta: TopologyDelta): void
   /** Those above `revision`, ascending. */
   deltasSince(revision: number): TopologyDelta[]
   /** Forgets those up to `revision`. */
   dropDeltas(revision: number): void
-  /** Calls `listener` after writes, also of other processes where it can. */
-  watch(listener: () => void): () => void
+  /** Calls `listener` after writes, also of other processes where it can; with the delta where it is at hand. */
+  watch(listener: (delta?: TopologyDelta) => void): () => void
   open(): void | Promise<void>
   close(): void | Promise<void>
 }
@@ -28,9 +44,8 @@ export interface TopologyLedger {
 export interface TopologyDocuments {
   readonly head: TopologyHead
   readonly shards: readonly ShardEntry[]
+  readonly tagRule: TagRuleEntry
   readonly plan: PlanEntry | null
-  readonly history: readonly HistoryEntry[]
-  readonly retained: readonly RetainedEntry[]
   readonly lease: StoredLease
   /** The last one drawn. */
   readonly ticket: number
@@ -42,6 +57,14 @@ export interface TopologyHead {
   readonly buckets: number
   readonly seed: number
   readonly founded: boolean
+  /** The id of the plan: nobody has to read a plan of thousands of moves to compare it. */
+  readonly planId: string | null
+}
+
+export type RetainedName = Pick<RetainedEntry, 'segment' | 'shard' | 'epoch'>
+
+export function retainedName({ segment, shard, epoch }: RetainedName): string {
+  return JSON.stringify([segment, shard, epoch])
 }
 
 export interface StoredAssignment {

@@ -1,6 +1,5 @@
 import { isTagSegment, type SegmentId, type ShardId } from '../placement/segment'
 import type {
-  Founding,
   PlanEntry,
   RetainedEntry,
   ShardEntry,
@@ -9,21 +8,17 @@ import type {
   TopologyStore,
 } from '../topology-store'
 
-/** The migrator works on a topology that stands; it never founds one, and every store refuses this. */
-const NOTHING_TO_FOUND: Founding = { buckets: 1, seed: 0, shards: [], owners: new Int32Array(1) }
-
 export interface Assigned {
   readonly shard: ShardId
   readonly epoch: number
 }
 
-/** What this migrator knows of the topology: read in full once, then kept up to date by deltas. */
+/** What this migrator knows of the topology, which others keep open: read in full once, then kept up to date by deltas. */
 export class KnownTopology {
   readonly #store: TopologyStore
   readonly #assignments = new Map<SegmentId, Assigned>()
   readonly #onRefresh: () => void
   #revision: number | undefined
-  #open = false
   #shards: readonly ShardEntry[] = []
   #plan: PlanEntry | undefined
   readonly #retained = new Map<string, RetainedEntry>()
@@ -73,22 +68,13 @@ export class KnownTopology {
   async #pull(): Promise<void> {
     const deltas = this.#revision === undefined ? undefined : await this.#store.changesSince(this.#revision)
     if (deltas) for (const delta of deltas) this.#apply(delta)
-    else await this.#read()
+    else this.#reset(await this.#store.read())
     this.#onRefresh()
   }
 
-  async #read(): Promise<void> {
-    this.#reset(await this.#store.open(NOTHING_TO_FOUND))
-    // Every open is closed once: here, where it was only for reading again, else at the end.
-    if (this.#open) await this.#store.close()
-    this.#open = true
-  }
-
-  async close(): Promise<void> {
-    await this.#last
-    if (this.#open) await this.#store.close()
-    this.#open = false
-    this.#revision = undefined
+  /** Resolves when nothing is being read any more. */
+  idle(): Promise<void> {
+    return this.#last
   }
 
   #reset(topology: Topology): void {

@@ -192,7 +192,7 @@ export class Migrator {
     this.#stop.abort(new Stop('closed'))
     this.#stopPolling?.()
     await this.#queue
-    await this.#office.known.close()
+    await this.#office.known.idle()
   }
 
   #crash(cause: unknown): void {

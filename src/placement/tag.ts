@@ -44,10 +44,8 @@ export const plainTag: TagRule = (key) => hashTag(key) ?? key
  * the key cannot place a key; it still tells the predictor what belongs together.
  */
 export function compileTagRule(schema?: SchemaInfo, relationships: DataRelationships = []): TagRule {
-  if (!Array.isArray(relationships)) throw invalid('relationships', 'must be an array of { from, to, on }')
-  const entities = checkSchema(schema, relationships)
-  if (entities.length === 0) return plainTag
-  const patterns = entities.map((entity) => new Pattern(entity, rootOf(entity, entities, relationships)))
+  const patterns = followedEntities(schema, relationships).map((entity) => new Pattern(entity))
+  if (patterns.length === 0) return plainTag
   return (key) => {
     const tag = hashTag(key)
     if (tag !== undefined) return tag
@@ -57,6 +55,28 @@ export function compileTagRule(schema?: SchemaInfo, relationships: DataRelations
     }
     return key
   }
+}
+
+export interface FollowedEntity {
+  readonly key: string
+  /** Of the key, in their order. */
+  readonly fields: readonly string[]
+  /** Where its keys live; undefined where each key stands for itself. */
+  readonly root: Root | undefined
+}
+
+/** Whom each entity of a schema follows, in the order in which they are tried. */
+export function followedEntities(
+  schema?: SchemaInfo,
+  relationships: DataRelationships = [],
+): FollowedEntity[] {
+  if (!Array.isArray(relationships)) throw invalid('relationships', 'must be an array of { from, to, on }')
+  const entities = checkSchema(schema, relationships)
+  return entities.map((entity) => ({
+    key: entity.key,
+    fields: fieldsOf(entity.key),
+    root: rootOf(entity, entities, relationships),
+  }))
 }
 
 interface Root {
@@ -101,6 +121,11 @@ function isIdentity(entity: Entity, field: string): boolean {
   return fields.length === 1 && fields[0] === field
 }
 
+/** What stands around the fields of a pattern. */
+export function literalsOf(pattern: string): string[] {
+  return pattern.split(/\{[^{}]*\}/)
+}
+
 function fieldsOf(pattern: string): string[] {
   return [...pattern.matchAll(/\{([^{}]*)\}/g)].map((match) => match[1]!)
 }
@@ -108,15 +133,13 @@ function fieldsOf(pattern: string): string[] {
 class Pattern {
   readonly #literals: string[]
   readonly #at: number
-  readonly #prefix: string
+  /** undefined: the tag is the whole key. */
+  readonly #prefix: string | undefined
 
-  constructor(
-    entity: Entity,
-    readonly root: Root | undefined,
-  ) {
-    this.#literals = entity.key.split(/\{[^{}]*\}/)
-    this.#at = root ? fieldsOf(entity.key).indexOf(root.field) : -1
-    this.#prefix = root ? `${root.name}:` : ''
+  constructor({ key, fields, root }: FollowedEntity) {
+    this.#literals = literalsOf(key)
+    this.#at = root ? fields.indexOf(root.field) : -1
+    this.#prefix = root && `${root.name}:`
   }
 
   /** The tag of a key that fits, undefined for one that does not. */
@@ -135,7 +158,7 @@ class Pattern {
       from = to + literal.length
     }
     if (from !== key.length) return undefined
-    return this.root ? this.#prefix + value : key
+    return this.#prefix === undefined ? key : this.#prefix + value
   }
 }
 

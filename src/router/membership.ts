@@ -192,7 +192,7 @@ export class Membership {
 
 /** The topology's shards with this one active, undefined if it is so already. */
 function withShard(
-  topology: Topology,
+  topology: Pick<Topology, 'shards'>,
   id: ShardId,
   weight: number,
   incarnation: string | undefined,
@@ -204,7 +204,10 @@ function withShard(
   return topology.shards.map((it) => (it.id === id ? next : it))
 }
 
-function drainingShard(topology: Topology, id: ShardId): { shards: ShardEntry[] } | undefined {
+function drainingShard(
+  topology: Pick<Topology, 'shards'>,
+  id: ShardId,
+): { shards: ShardEntry[] } | undefined {
   const entry = topology.shards.find((it) => it.id === id)
   if (!entry) throw unknownShard('id', id)
   if (!topology.shards.some((it) => it.id !== id && it.state === 'active'))

@@ -3,6 +3,7 @@ import type { Clock } from '../clock'
 import { ErrorCode, ForeshardError, isForeshardError } from '../errors'
 import { HashRing } from '../placement/ring'
 import { bucketOfSegment, type ShardId } from '../placement/segment'
+import { differenceOfTagRules } from '../placement/tag-fingerprint'
 import type { ShardStore } from '../shard-store'
 import type { Founding, ShardEntry, Topology } from '../topology-store'
 import type { CheckedOptions } from './options'
@@ -20,17 +21,13 @@ const RACES = 32
 export async function openDeployment(options: CheckedOptions): Promise<Opened> {
   const store = options.topology ?? memoryTopology({ clock: options.clock, random: options.random })
   const ring = new HashRing(options.shards, { buckets: options.buckets })
-  const { buckets, seed } = options
-  const founding: Founding = { buckets, seed, shards: ring.shards, owners: ring.assignment() }
+  const { buckets, seed, tagRule } = options
+  const founding: Founding = { buckets, seed, shards: ring.shards, owners: ring.assignment(), tagRule }
   const opened: ShardStore[] = []
-  let opens = 0
-  const read = async () => {
-    const topology = await store.open(founding)
-    opens++
-    return topology
-  }
+  let topology = await store.open(founding).catch((error) => {
+    throw unavailable(error)
+  })
   try {
-    let topology = await read()
     checkAgreement(topology, options)
     const incarnations = new Map<ShardId, string>()
     for (const [id, shard] of options.stores) {
@@ -40,13 +37,16 @@ export async function openDeployment(options: CheckedOptions): Promise<Opened> {
     for (let race = 0; race < RACES; race++) {
       if (!topology.founded) await tellFirstOwners(topology, options.stores)
       const shards = await shardEntries(topology, options, incarnations)
-      if (!shards && topology.founded) return { topology, store, founding, opens }
+      if (!shards && topology.founded && topology.tagRule) return { topology, store }
       await store.commit({
         expect: { revision: topology.revision },
         ...(shards ? { shards } : {}),
         ...(topology.founded ? {} : { founded: true as const }),
+        // Of one that was founded without: from now on all have to agree with this one.
+        ...(topology.tagRule ? {} : { tagRule }),
       })
-      topology = await read()
+      topology = await store.read()
+      checkTagRule(topology, options)
     }
     throw new ForeshardError(
       ErrorCode.TOPOLOGY_UNAVAILABLE,
@@ -54,7 +54,7 @@ export async function openDeployment(options: CheckedOptions): Promise<Opened> {
     )
   } catch (error) {
     await Promise.allSettled(opened.map((it) => it.close()))
-    for (; opens > 0; opens--) await store.close().catch(() => {})
+    await store.close().catch(() => {})
     throw unavailable(error)
   }
 }
@@ -78,7 +78,19 @@ export async function openStore(
   }
 }
 
-function checkAgreement(topology: Topology, { wanted, stores }: CheckedOptions): void {
+function checkTagRule({ tagRule }: Topology, options: CheckedOptions): void {
+  const difference = tagRule && differenceOfTagRules(options.tagRule, tagRule)
+  if (difference)
+    throw new ForeshardError(
+      ErrorCode.TOPOLOGY_MISMATCH,
+      `options.schema gives keys other tags than the schema in the topology: ${difference}; keys would be looked for where ` +
+        'they are not: open with the schema and relationships of the other routers',
+      { field: 'options.schema' },
+    )
+}
+
+function checkAgreement(topology: Topology, options: CheckedOptions): void {
+  const { wanted, stores } = options
   for (const field of ['buckets', 'seed'] as const)
     if (wanted[field] !== undefined && wanted[field] !== topology[field])
       throw new ForeshardError(
@@ -87,16 +99,21 @@ function checkAgreement(topology: Topology, { wanted, stores }: CheckedOptions):
           'it is fixed for the life of a deployment: leave the option out, or name another topology',
         { field: `options.${field}` },
       )
-  const owning = new Set(topology.assignments.map(({ shard }) => shard))
+  checkTagRule(topology, options)
   for (const { id, state } of topology.shards) {
     // A drained shard may be left away for good.
-    if (stores.has(id) || (state === 'draining' && !owning.has(id))) continue
+    if (stores.has(id) || (state === 'draining' && !owns(topology, id))) continue
     throw new ForeshardError(
       ErrorCode.TOPOLOGY_MISMATCH,
       `options.shards has no store for shard ${id}, which the topology has; give its store, or drain it first`,
       { field: 'options.shards', shard: id },
     )
   }
+}
+
+function owns({ assignments }: Topology, id: ShardId): boolean {
+  for (const { shard } of assignments) if (shard === id) return true
+  return false
 }
 
 /** Every first owner learns of its buckets. A store that has a history of a bucket leaves it as it is. */

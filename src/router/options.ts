@@ -3,8 +3,9 @@ import { ErrorCode, ForeshardError, invalid } from '../errors'
 import { checkBuckets, checkShards, type ShardWeight } from '../placement/ring'
 import { DEFAULT_BUCKETS, type ShardId } from '../placement/segment'
 import { compileTagRule, type DataRelationships, type SchemaInfo, type TagRule } from '../placement/tag'
+import { describeTagRule } from '../placement/tag-fingerprint'
 import type { ShardStore } from '../shard-store'
-import type { TopologyStore } from '../topology-store'
+import type { TagRuleEntry, TopologyStore } from '../topology-store'
 import { checkScore } from '../tracking/access-score'
 import { DEFAULT_TRACKED_KEYS, type TrackerOptions } from '../tracking/tracker'
 import { type Codec, type CodecOption, codecOf } from './codec'
@@ -68,6 +69,7 @@ export interface CheckedOptions {
   readonly buckets: number
   readonly seed: number
   readonly tagOf: TagRule
+  readonly tagRule: TagRuleEntry
   readonly codec: Codec
   readonly confidenceThreshold: number
   readonly tracking: TrackerOptions
@@ -120,6 +122,7 @@ export function checkOptions(options: RouterOptions): CheckedOptions {
     buckets,
     seed,
     tagOf: compileTagRule(options.schema, options.relationships),
+    tagRule: describeTagRule(options.schema, options.relationships),
     codec: codecOf(options.codec, 'options.codec'),
     confidenceThreshold,
     tracking,

@@ -1,15 +1,12 @@
 import type { Clock, Random } from '../clock'
 import { ErrorCode, ForeshardError, isForeshardError } from '../errors'
-import type { Founding, Topology, TopologyChange, TopologyStore } from '../topology-store'
+import type { Topology, TopologyChange, TopologyDelta, TopologyStore } from '../topology-store'
 import type { View } from './view'
 
 /** A topology, open and in agreement with the stores of its shards. */
 export interface Opened {
   readonly topology: Topology
   readonly store: TopologyStore
-  readonly founding: Founding
-  /** How often the topology store was opened: each closes for itself. */
-  readonly opens: number
 }
 
 /** Routers that change the topology at the same time; each of them wins at last. */
@@ -18,7 +15,6 @@ const RACES = 32
 /** Keeps the view in step with the topology: when it is told of a change, from time to time, and when asked. */
 export class TopologyFeed {
   readonly #store: TopologyStore
-  readonly #founding: Founding
   readonly #view: View
   readonly #onChange: (revision: number) => void
   readonly #onError: (error: unknown) => void
@@ -26,17 +22,13 @@ export class TopologyFeed {
   #again = false
   #stops: (() => void)[] = []
   #refreshes = 0
-  /** How often the store was opened: each closes for itself. */
-  #opens: number
 
   constructor(
-    { store, founding, opens }: Opened,
+    { store }: Opened,
     view: View,
     told: { onChange: (revision: number) => void; onError: (error: unknown) => void },
   ) {
     this.#store = store
-    this.#founding = founding
-    this.#opens = opens
     this.#view = view
     this.#onChange = told.onChange
     this.#onError = told.onError
@@ -49,27 +41,38 @@ export class TopologyFeed {
 
   /** Watches, and polls every `pollMs` give or take a tenth, because a notification is a hint. */
   start(clock: Clock, random: Random, pollMs: number): void {
-    const hint = () => {
-      if (this.#refreshing) this.#again = true
-      else this.refresh().catch(this.#onError)
-    }
-    this.#stops = [this.#store.watch(hint), clock.every(pollMs * (0.9 + random() / 5), hint)]
+    this.#stops = [
+      this.#store.watch((delta) => this.#hear(delta)),
+      clock.every(pollMs * (0.9 + random() / 5), () => this.#hear()),
+    ]
+  }
+
+  /** A change that follows on what is known is taken in as it is told; anything else is asked for. */
+  #hear(delta?: TopologyDelta): void {
+    if (this.#refreshing) this.#again = true
+    else if (delta && delta.revision <= this.#view.revision) return
+    else if (delta?.revision === this.#view.revision + 1) {
+      this.#view.apply(delta)
+      this.#onChange(delta.revision)
+    } else this.refresh().catch(this.#onError)
   }
 
   /** Ends watching and polling, and closes the store. */
   async close(): Promise<void> {
     for (const stop of this.#stops.splice(0)) stop()
     await this.#refreshing?.catch(() => {})
-    for (; this.#opens > 0; this.#opens--) await this.#store.close()
+    await this.#store.close()
   }
 
-  /** Commits a change that `build` makes from the topology as it is, again where another was faster. */
-  async change(build: (topology: Topology) => Omit<TopologyChange, 'expect'> | undefined): Promise<Topology> {
+  /** Commits a change that `build` makes from the shards as they are, again where another was faster. */
+  async change(
+    build: (topology: Pick<Topology, 'shards'>) => Omit<TopologyChange, 'expect'> | undefined,
+  ): Promise<void> {
     for (let race = 0; race < RACES; race++) {
-      const topology = await this.whole()
-      const change = build(topology)
-      if (!change) return topology
-      const { revision } = topology
+      await this.refresh()
+      const { revision, shards } = this.#view
+      const change = build({ shards })
+      if (!change) return
       await this.#store.commit({ ...change, expect: { revision } }).catch((error) => {
         throw unavailable(error)
       })
@@ -94,7 +97,7 @@ export class TopologyFeed {
   /** The topology in full, with its history; the view takes it in as well. */
   async whole(): Promise<Topology> {
     this.#refreshes++
-    const topology = await this.#open()
+    const topology = await this.#whole()
     const before = this.#view.revision
     this.#view.load(topology)
     if (topology.revision > before) this.#onChange(topology.revision)
@@ -113,16 +116,14 @@ export class TopologyFeed {
         throw unavailable(error)
       }
       if (deltas) for (const delta of deltas) this.#view.apply(delta)
-      else this.#view.load(await this.#open())
+      else this.#view.load(await this.#whole())
       if (this.#view.revision > before) this.#onChange(this.#view.revision)
     } while (this.#again)
   }
 
-  async #open(): Promise<Topology> {
+  async #whole(): Promise<Topology> {
     try {
-      const topology = await this.#store.open(this.#founding)
-      this.#opens++
-      return topology
+      return await this.#store.read()
     } catch (error) {
       throw unavailable(error)
     }

@@ -20,6 +20,7 @@ export function faultyTopology(topology: TopologyStore, options: FaultOptions): 
     faults,
     supports: topology.supports,
     open: (founding) => read(() => topology.open(founding)),
+    read: () => read(() => topology.read()),
     changesSince: (revision) => read(() => topology.changesSince(revision)),
     commit: (change) => write(() => topology.commit(change)),
     drawTicket: () => write(() => topology.drawTicket()),
@@ -27,8 +28,8 @@ export function faultyTopology(topology: TopologyStore, options: FaultOptions): 
     renewLease: (holder, term, durationMs) => write(() => topology.renewLease(holder, term, durationMs)),
     releaseLease: (holder, term) => write(() => topology.releaseLease(holder, term)),
     watch: (listener) =>
-      topology.watch(() => {
-        const hint = { send: async () => listener(), unavailable, writes: false, repeatable: false }
+      topology.watch((delta) => {
+        const hint = { send: async () => listener(delta), unavailable, writes: false, repeatable: false }
         faults.carry(hint).catch(() => {})
       }),
     close: () => topology.close(),

@@ -162,7 +162,7 @@ describe('the migrator', () => {
     const world = await World.open()
     const broken = new Proxy(world.topology, {
       get: (target, name) =>
-        name === 'open' ? () => Promise.reject(new Error('no answer')) : Reflect.get(target, name, target),
+        name === 'read' ? () => Promise.reject(new Error('no answer')) : Reflect.get(target, name, target),
     })
     const migrator = world.migrator({ topology: broken })
     const errors: unknown[] = []

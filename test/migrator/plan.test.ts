@@ -89,7 +89,7 @@ describe('a plan', () => {
     const epochs: number[] = []
     for (let life = 0; life < 3; life++) {
       await run(world, { moves: [{ segment: x, to: 'b' }] })
-      epochs.push((await world.topologyNow()).assignments.find((it) => it.segment === x)!.epoch)
+      epochs.push([...(await world.topologyNow()).assignments].find((it) => it.segment === x)!.epoch)
       await world.until(world.set(keys.at(-4)!, `life ${life}`))
       await run(world, { merges: [x] })
     }

@@ -155,7 +155,7 @@ describe('a router with a map of yesterday', () => {
         changesSince: () => Promise.reject(new Error('no route')),
         open: async (founding) => {
           const topology = await h.topology.open(founding)
-          const assignments = topology.assignments.map((it) =>
+          const assignments = [...topology.assignments].map((it) =>
             it.segment === '#2' ? { ...it, shard: last } : it,
           )
           return { ...topology, assignments }

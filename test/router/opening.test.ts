@@ -62,7 +62,7 @@ describe('opening a router', () => {
       expect([...router.placement.segments()]).toEqual([...initial.segments()])
       expect(router.placement.shards).toEqual(['a', 'b', 'c'])
       expect(router.placement.weightOf('c')).toBe(2)
-      const topology = await h.topology.open({} as never)
+      const topology = await h.topology.read()
       expect(topology.founded).toBe(true)
       expect(topology.shards.every(({ incarnation }) => incarnation !== '')).toBe(true)
       for (const { segment, shard } of initial.segments())
@@ -97,7 +97,7 @@ describe('opening a router', () => {
         await h.open({ shards: dead, topology: dying(topology) }).catch(() => {})
         const router = await h.open({ shards: stores, topology })
         await router.setMany(Array.from({ length: 30 }, (_, i) => [`k${i}`, i] as const))
-        expect((await topology.open({} as never)).founded, `${deadly}`).toBe(true)
+        expect((await topology.read()).founded, `${deadly}`).toBe(true)
       }
     }),
   )
@@ -123,6 +123,39 @@ describe('opening a router', () => {
       expect(error.message).toContain('16')
       expect(error.message).toContain('founded with 8')
       expect(await errorOf(h.open({ seed: 4 }))).toMatchObject({ field: 'options.seed' })
+    }),
+  )
+
+  it(
+    'refuses a schema that gives keys other tags than that of the topology, and says in what it differs',
+    inVirtualTime(async (h) => {
+      const schema = (tag: string, name = 'userId') => ({
+        entities: [
+          { name: 'user', key: `user:{${name}}` },
+          { name: 'cart', key: `cart:{${name}}:{item}`, tag },
+        ],
+      })
+      await h.open({ schema: schema('userId') })
+      const error = await errorOf(h.open({ schema: schema('item') }))
+      expect(error).toMatchObject({ code: 'TOPOLOGY_MISMATCH', field: 'options.schema' })
+      expect(error.message).toContain("entity 2 is 'cart:{userId}:{item} -> cart:{item}' here")
+      expect(error.message).toContain("entity 2 is 'cart:{userId}:{item} -> user:{userId}' there")
+      expect((await errorOf(h.open())).message).toContain("there is no schema here, and entity 1 is 'user:")
+      // Another name of a field is another spelling of the same rule.
+      await h.open({ schema: schema('id', 'id') })
+    }),
+  )
+
+  it(
+    'gives a topology that was founded without a schema its own, which all others then need',
+    inVirtualTime(async (h) => {
+      const { buckets, seed } = { buckets: 8, seed: 0 }
+      const shards = ['a', 'b', 'c'].map((id) => ({ id, weight: 1 }))
+      await h.topology.open({ buckets, seed, shards, owners: new Int32Array(8) })
+      const schema = { entities: [{ name: 'cart', key: 'cart:{id}:{item}', tag: 'id' }] }
+      await h.open({ schema })
+      expect((await h.topology.read()).tagRule?.rules).toEqual(['cart:{id}:{item} -> cart:{id}'])
+      expect(await errorOf(h.open())).toMatchObject({ code: 'TOPOLOGY_MISMATCH' })
     }),
   )
 
@@ -167,7 +200,7 @@ describe('opening a router', () => {
         },
       })
       await h.open({ shards: { ...h.stores, a: restarted } })
-      const { shards } = await h.topology.open({} as never)
+      const { shards } = await h.topology.read()
       expect(shards.find(({ id }) => id === 'a')!.incarnation).toBe('restarted')
     }),
   )

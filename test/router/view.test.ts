@@ -13,6 +13,7 @@ const topology = (assignments: AssignmentEntry[], revision = 1): Topology => ({
   seed: 0,
   founded: true,
   shards: ['a', 'b', 'c'].map((id) => ({ id, weight: 1, state: 'active', incarnation: 'i' })),
+  tagRule: undefined,
   assignments,
   plan: undefined,
   history: [],

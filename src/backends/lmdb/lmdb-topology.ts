@@ -3,15 +3,26 @@ import type { RootDatabase } from 'lmdb'
 import { type Clock, systemClock } from '../../clock'
 import { ErrorCode, ForeshardError, invalid } from '../../errors'
 import { bucketSegment, type SegmentId, tagOfSegment, tagSegment } from '../../placement/segment'
-import type { TopologyDelta, TopologyStore } from '../../topology-store'
+import type { HistoryEntry, RetainedEntry, TopologyDelta, TopologyStore } from '../../topology-store'
 import { LedgerTopology } from '../ledger-topology'
-import type { StoredAssignment, TopologyDocuments, TopologyLedger } from '../topology-ledger'
+import type { RetainedName, StoredAssignment, TopologyDocuments, TopologyLedger } from '../topology-ledger'
 import { checkLmdbOptions, LmdbEnvironment, type LmdbOptions } from './lmdb-environment'
-import { bucketKey, ownKey, prefixOf, revisionKey, tagFenceKey, within } from './record-key'
+import {
+  bucketKey,
+  ownKey,
+  prefixOf,
+  readUInt64,
+  retainedKey,
+  revisionKey,
+  tagFenceKey,
+  within,
+} from './record-key'
 import {
   decodeAssignment,
   decodeDelta,
   decodeDocument,
+  decodeHistory,
+  decodeRetained,
   encodeDocument,
   TOPOLOGY_FORMAT,
 } from './topology-document'
@@ -45,13 +56,15 @@ export function lmdbTopology(given: string | RootDatabase | LmdbTopologyOptions)
 
 /**
  * Documents under their names (kind 0), an assignment each for buckets (1, in the place of their tickets) and tags (3),
- * deltas by their revision (9).
+ * deltas by their revision (9), what is retained (10), finished reshardings in their order (11).
  */
 class LmdbTopologyLedger implements TopologyLedger {
   readonly #environment: LmdbEnvironment
   readonly #clock: Clock
   readonly #pollMs: number
-  readonly #listeners = new Set<() => void>()
+  readonly #listeners = new Set<(delta?: TopologyDelta) => void>()
+  /** What this process has committed, until its watchers are told. */
+  #deltas: TopologyDelta[] = []
   #stopPolling: (() => void) | undefined
   #told = 0
 
@@ -82,6 +95,7 @@ class LmdbTopologyLedger implements TopologyLedger {
       this.#poll()
       return result
     } catch (cause) {
+      this.#deltas = []
       if (cause instanceof ForeshardError) throw cause
       const message = cause instanceof Error ? cause.message : String(cause)
       throw new ForeshardError(
@@ -127,13 +141,40 @@ class LmdbTopologyLedger implements TopologyLedger {
     yield* found
   }
 
+  putRetained(entry: RetainedEntry): void {
+    this.#environment.records.put(retainedKey(entry), encodeDocument(entry))
+  }
+
+  removeRetained(entry: RetainedName): void {
+    this.#environment.records.remove(retainedKey(entry))
+  }
+
+  retained(): RetainedEntry[] {
+    const range = within(prefixOf(10))
+    return [...this.#environment.records.getRange(range).map(({ value }) => decodeRetained(value))]
+  }
+
+  addHistory(entry: HistoryEntry, keep: number): void {
+    const { records } = this.#environment
+    const keys = [...records.getKeys(within(prefixOf(11)))]
+    const last = keys.at(-1)
+    records.put(revisionKey(11, last ? readUInt64(last, 1) + 1 : 1), encodeDocument(entry))
+    for (const key of keys.slice(0, Math.max(0, keys.length + 1 - keep))) records.remove(key)
+  }
+
+  history(): HistoryEntry[] {
+    const range = within(prefixOf(11))
+    return [...this.#environment.records.getRange(range).map(({ value }) => decodeHistory(value))]
+  }
+
   addDelta(delta: TopologyDelta): void {
-    this.#environment.records.put(revisionKey(delta.revision), encodeDocument(delta))
+    this.#environment.records.put(revisionKey(9, delta.revision), encodeDocument(delta))
+    if (this.#listeners.size > 0) this.#deltas.push(delta)
   }
 
   deltasSince(revision: number): TopologyDelta[] {
     const { end } = within(prefixOf(9))
-    const start = revisionKey(Math.max(0, revision + 1))
+    const start = revisionKey(9, Math.max(0, revision + 1))
     return [...this.#environment.records.getRange({ start, end }).map(({ value }) => decodeDelta(value))]
   }
 
@@ -142,12 +183,12 @@ class LmdbTopologyLedger implements TopologyLedger {
     const { records } = this.#environment
     const { start } = within(prefixOf(9))
     // A few at a time: each commit adds one.
-    for (const key of [...records.getKeys({ start, end: revisionKey(revision + 1), limit: 16 })])
+    for (const key of [...records.getKeys({ start, end: revisionKey(9, revision + 1), limit: 16 })])
       records.remove(key)
   }
 
-  watch(listener: () => void): () => void {
-    const own = () => listener()
+  watch(listener: (delta?: TopologyDelta) => void): () => void {
+    const own = (delta?: TopologyDelta) => listener(delta)
     if (this.#listeners.size === 0) this.#told = this.#revision()
     this.#listeners.add(own)
     this.#stopPolling ??= this.#clock.every(this.#pollMs, () => this.#poll())
@@ -169,10 +210,14 @@ class LmdbTopologyLedger implements TopologyLedger {
   #poll(): void {
     if (this.#listeners.size === 0 || !this.#environment.isOpen) return
     const revision = this.#revision()
+    const own = this.#deltas
+    this.#deltas = []
     if (revision === this.#told) return
     this.#told = revision
+    // Of what others committed the watchers are told that there is something.
+    const news = own.at(-1)?.revision === revision ? own : [undefined]
     queueMicrotask(() => {
-      for (const listener of this.#listeners) listener()
+      for (const delta of news) for (const listener of [...this.#listeners]) listener(delta)
     })
   }
 }

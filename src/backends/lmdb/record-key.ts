@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { murmur3 } from '../../placement/hash'
+import { type RetainedName, retainedName } from '../topology-ledger'
 
 /**
  * How records are laid out in one LMDB database, in the order of their first byte. Numbers are big-endian, so that
@@ -15,6 +16,8 @@ import { murmur3 } from '../../placement/hash'
  *     7 expiry:8 bucket:4 hash(tag):4 key         entries by their expiry
  *     8 bucket:4 log:4                            logs that were cleared, to be taken away
  *     9 revision:8                                a change of a topology
+ *    10 sha256(segment, shard, epoch)             what is retained of a topology's segments
+ *    11 number:8                                  a finished resharding of a topology
  */
 export const KEY_PREFIX_BYTES = 17
 export const MAX_LMDB_KEY_BYTES = 1978
@@ -84,10 +87,15 @@ export function expiryKey(expiresAt: number, bucketId: number, tagHash: number, 
   return buffer
 }
 
-export function revisionKey(revision: number): Buffer {
-  const buffer = Buffer.alloc(9, 9)
+export function revisionKey(kind: 9 | 11, revision: number): Buffer {
+  const buffer = Buffer.alloc(9, kind)
   writeUInt64(buffer, revision, 1)
   return buffer
+}
+
+/** A tag may be longer than a key. */
+export function retainedKey(entry: RetainedName): Buffer {
+  return Buffer.concat([Buffer.of(10), createHash('sha256').update(retainedName(entry)).digest()])
 }
 
 /** Expiries up to `now`, as a range. */

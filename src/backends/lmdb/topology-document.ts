@@ -1,9 +1,9 @@
 import { ErrorCode, ForeshardError } from '../../errors'
-import type { TopologyDelta } from '../../topology-store'
+import type { HistoryEntry, RetainedEntry, TopologyDelta } from '../../topology-store'
 import type { StoredAssignment, TopologyDocuments } from '../topology-ledger'
 
 /** Of the records of a topology. A file of a newer format is refused, never guessed at. */
-export const TOPOLOGY_FORMAT = 1
+export const TOPOLOGY_FORMAT = 2
 
 /** JSON, in which Infinity and -Infinity are `{ "#": "Infinity" }`. */
 export function encodeDocument(document: unknown): Buffer {
@@ -39,6 +39,20 @@ export function decodeDelta(row: Buffer): TopologyDelta {
   return { ...delta, assignments }
 }
 
+export function decodeRetained(row: Buffer): RetainedEntry {
+  const entry = parse('what is retained', row)
+  if (!isRecord(entry) || typeof entry.segment !== 'string' || typeof entry.shard !== 'string')
+    throw corrupt('what is retained has no segment or shard')
+  return entry as unknown as RetainedEntry
+}
+
+export function decodeHistory(row: Buffer): HistoryEntry {
+  const entry = parse('a finished resharding', row)
+  if (!isRecord(entry) || !Array.isArray(entry.before))
+    throw corrupt('a resharding does not say what it moved')
+  return entry as unknown as HistoryEntry
+}
+
 const FITS: { readonly [N in keyof TopologyDocuments]: (document: unknown) => boolean } = {
   head: (it) => {
     if (!isRecord(it)) return false
@@ -54,10 +68,8 @@ const FITS: { readonly [N in keyof TopologyDocuments]: (document: unknown) => bo
     )
   },
   shards: (it) => Array.isArray(it) && it.every((shard) => isRecord(shard) && typeof shard.id === 'string'),
+  tagRule: (it) => isRecord(it) && typeof it.fingerprint === 'string' && Array.isArray(it.rules),
   plan: (it) => it === null || (isRecord(it) && typeof it.id === 'string' && Array.isArray(it.moves)),
-  history: (it) => Array.isArray(it) && it.every((entry) => isRecord(entry) && Array.isArray(entry.before)),
-  retained: (it) =>
-    Array.isArray(it) && it.every((entry) => isRecord(entry) && typeof entry.shard === 'string'),
   lease: (it) => isRecord(it) && typeof it.holder === 'string' && Number.isSafeInteger(it.term),
   ticket: (it) => Number.isSafeInteger(it),
 }

@@ -1,8 +1,14 @@
 import { type Clock, type Random, systemClock, systemRandom } from '../../clock'
 import { isTagSegment, type SegmentId } from '../../placement/segment'
-import type { TopologyDelta, TopologyStore } from '../../topology-store'
+import type { HistoryEntry, RetainedEntry, TopologyDelta, TopologyStore } from '../../topology-store'
 import { LedgerTopology } from '../ledger-topology'
-import type { StoredAssignment, TopologyDocuments, TopologyLedger } from '../topology-ledger'
+import {
+  type RetainedName,
+  retainedName,
+  type StoredAssignment,
+  type TopologyDocuments,
+  type TopologyLedger,
+} from '../topology-ledger'
 
 export interface MemoryTopologyOptions {
   /** Judges the lease. */
@@ -26,7 +32,9 @@ class MemoryTopologyLedger implements TopologyLedger {
   readonly #documents: { -readonly [N in keyof TopologyDocuments]?: TopologyDocuments[N] } = {}
   readonly #buckets = new Map<SegmentId, StoredAssignment>()
   readonly #tags = new Map<SegmentId, StoredAssignment>()
-  readonly #listeners = new Set<() => void>()
+  readonly #retained = new Map<string, RetainedEntry>()
+  readonly #listeners = new Set<(delta: TopologyDelta) => void>()
+  #history: HistoryEntry[] = []
   #deltas: TopologyDelta[] = []
 
   read<T>(step: () => T): T {
@@ -63,11 +71,31 @@ class MemoryTopologyLedger implements TopologyLedger {
     yield* this.#tags
   }
 
+  putRetained(entry: RetainedEntry): void {
+    this.#retained.set(retainedName(entry), entry)
+  }
+
+  removeRetained(entry: RetainedName): void {
+    this.#retained.delete(retainedName(entry))
+  }
+
+  retained(): RetainedEntry[] {
+    return [...this.#retained.values()]
+  }
+
+  addHistory(entry: HistoryEntry, keep: number): void {
+    this.#history = [...this.#history, entry].slice(-keep)
+  }
+
+  history(): HistoryEntry[] {
+    return this.#history
+  }
+
   addDelta(delta: TopologyDelta): void {
     this.#deltas.push(delta)
     // After the commit has answered: whoever listens may commit again.
     queueMicrotask(() => {
-      for (const listener of this.#listeners) listener()
+      for (const listener of [...this.#listeners]) listener(delta)
     })
   }
 
@@ -82,8 +110,8 @@ class MemoryTopologyLedger implements TopologyLedger {
     if (first && revision - first.revision >= 1024) this.#deltas = this.deltasSince(revision)
   }
 
-  watch(listener: () => void): () => void {
-    const own = () => listener()
+  watch(listener: (delta: TopologyDelta) => void): () => void {
+    const own = (delta: TopologyDelta) => listener(delta)
     this.#listeners.add(own)
     return () => this.#listeners.delete(own)
   }

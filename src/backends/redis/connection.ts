@@ -13,7 +13,7 @@ export interface RedisConnection {
   /** Resolves when it is ready, rejects when it will not be. */
   whenReady(signal: AbortSignal): Promise<void>
   /** Listens on a connection of its own; resolves with what ends it. */
-  subscribe(channel: string, listener: () => void): Promise<() => void>
+  subscribe(channel: string, listener: (message: string) => void): Promise<() => void>
 }
 
 /** A command may have been carried out, but its answer is lost with the connection. */

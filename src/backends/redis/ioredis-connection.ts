@@ -104,11 +104,11 @@ export class IoredisConnection implements RedisConnection {
     })
   }
 
-  async subscribe(channel: string, listener: () => void): Promise<() => void> {
+  async subscribe(channel: string, listener: (message: string) => void): Promise<() => void> {
     const own = this.#client.duplicate()
     // Errors are those of reconnecting, which it does by itself.
     own.on('error', () => {})
-    own.on('message', () => listener())
+    own.on('message', (_channel: string, message: string) => listener(message))
     try {
       await own.subscribe(channel)
     } catch (error) {

@@ -12,7 +12,7 @@ export interface NodeRedisClient {
   off(event: string, listener: (...args: never[]) => void): unknown
   duplicate(): NodeRedisClient & {
     connect(): Promise<unknown>
-    subscribe(channel: string, listener: () => void): Promise<unknown>
+    subscribe(channel: string, listener: (message: string) => void): Promise<unknown>
     destroy(): void
   }
 }
@@ -70,13 +70,13 @@ export class NodeRedisConnection implements RedisConnection {
     })
   }
 
-  async subscribe(channel: string, listener: () => void): Promise<() => void> {
+  async subscribe(channel: string, listener: (message: string) => void): Promise<() => void> {
     const own = this.#client.duplicate()
     // Errors are those of reconnecting, which it does by itself.
     own.on('error', () => {})
     try {
       await own.connect()
-      await own.subscribe(channel, () => listener())
+      await own.subscribe(channel, (message) => listener(message))
     } catch (error) {
       own.destroy()
       throw error

@@ -19,6 +19,7 @@ import {
   checkChange,
   checkFounding,
   decodeDelta,
+  decodeMessage,
   decodeTopology,
   foundingArguments,
 } from './topology-fields'
@@ -35,6 +36,8 @@ const CONNECT_MS = 5_000
 const HISTORY = 32
 /** Changes that a reader may be behind before it has to read the topology in full. */
 const DELTAS = 4096
+/** A longer change is told by its revision alone. */
+const MESSAGE_BYTES = 1 << 16
 
 export interface RedisTopologyOptions {
   /** What its keys begin with; another one for each topology on a server. */
@@ -58,7 +61,9 @@ class RedisTopology implements TopologyStore {
   readonly #channel: string
   readonly #clock: Clock | undefined
   readonly #newId: () => string
-  readonly #listeners = new Set<() => void>()
+  readonly #listeners = new Set<(delta?: TopologyDelta) => void>()
+  /** The last revision of which the listeners were told. */
+  #told = 0
   #subscription: Promise<(() => void) | undefined> | undefined
   #buckets = 0
   #openers = 0
@@ -90,6 +95,13 @@ class RedisTopology implements TopologyStore {
     return topology
   }
 
+  async read(): Promise<Topology> {
+    this.#ready()
+    const reply = await this.#read()
+    if (reply === null) throw gone()
+    return decodeTopology(reply as Reply[])
+  }
+
   #read(): Promise<Reply> {
     const { t, a, h, r } = this.#keys
     return this.#run(READ, [t, a, h, r], [])
@@ -113,16 +125,14 @@ class RedisTopology implements TopologyStore {
     this.#ready()
     checkChange(change, this.#buckets)
     const { t, a, d, h, r } = this.#keys
-    const args = changeArguments(change, this.#channel, DELTAS, HISTORY)
-    const reply = await this.#run(COMMIT, [t, a, d, h, r], args)
+    const args = changeArguments(change, this.#channel, DELTAS, HISTORY, MESSAGE_BYTES)
+    const reply = (await this.#run(COMMIT, [t, a, d, h, r], args)) as Reply[] | null
     if (reply === null) return undefined
-    if (Array.isArray(reply)) {
-      const index = Number(reply[1])
-      throw unknownShard(`change.assignments[${index}].shard`, change.assignments![index]!.shard)
-    }
-    // Those of this process need not wait for the message.
-    queueMicrotask(() => this.#tell())
-    return Number(reply)
+    const [revision, taken] = [Number(reply[0]), Number(reply[1])]
+    if (String(reply[0]) === 'unknown')
+      throw unknownShard(`change.assignments[${taken}].shard`, change.assignments![taken]!.shard)
+    if (this.#listeners.size > 0 && revision > 0) this.#tellOwn(change, revision, taken)
+    return revision
   }
 
   async drawTicket(): Promise<number> {
@@ -155,12 +165,12 @@ class RedisTopology implements TopologyStore {
   }
 
   /** By pub/sub, on a connection that is duplicated from the client; where that fails there is the caller's polling. */
-  watch(listener: () => void): () => void {
+  watch(listener: (delta?: TopologyDelta) => void): () => void {
     this.#ready()
-    const own = () => listener()
+    const own = (delta?: TopologyDelta) => listener(delta)
     this.#listeners.add(own)
     this.#subscription ??= this.#connection
-      .subscribe(this.#channel, () => this.#tell())
+      .subscribe(this.#channel, (message) => this.#hear(message))
       .catch(() => undefined)
     return () => {
       this.#listeners.delete(own)
@@ -168,8 +178,23 @@ class RedisTopology implements TopologyStore {
     }
   }
 
-  #tell(): void {
-    for (const listener of [...this.#listeners]) listener()
+  /** Whoever listens in this process need not wait for the message. */
+  #tellOwn(change: TopologyChange, revision: number, taken: number): void {
+    const { expect: _, ...made } = structuredClone(change)
+    const isWhole = taken === (change.assignments?.length ?? 0)
+    queueMicrotask(() => this.#tell(revision, isWhole ? { ...made, revision } : undefined))
+  }
+
+  #hear(message: string): void {
+    const delta = decodeMessage(message, this.#buckets)
+    this.#tell(delta?.revision ?? Number(message), delta)
+  }
+
+  /** A revision once, and none after a later one: whoever finds that one is missing asks. */
+  #tell(revision: number, delta: TopologyDelta | undefined): void {
+    if (revision <= this.#told) return
+    this.#told = revision
+    for (const listener of [...this.#listeners]) listener(delta)
   }
 
   async #unsubscribe(): Promise<void> {
@@ -214,6 +239,13 @@ class RedisTopology implements TopologyStore {
     if (this.#openers === 0)
       throw new ForeshardError(ErrorCode.CLOSED, 'the topology is not open; a router opens it and closes it')
   }
+}
+
+function gone(): ForeshardError {
+  return new ForeshardError(
+    ErrorCode.TOPOLOGY_CORRUPT,
+    'the topology is gone from Redis; restore its keys from a backup',
+  )
 }
 
 function unavailable(cause: unknown): ForeshardError {

@@ -13,13 +13,18 @@ import type {
   PlanEntry,
   RetainedEntry,
   ShardEntry,
+  TagRuleEntry,
   Topology,
   TopologyChange,
   TopologyDelta,
 } from '../../topology-store'
+import { retainedName } from '../topology-ledger'
 import type { Reply } from './connection'
 
 /** The topology as it is kept in Redis, described in lua/topology.ts. */
+
+/** Of the keys of a topology. Those of a newer format are refused, never guessed at. */
+const FORMAT = 1
 
 /** The first owners of all buckets in one text: bytes of an Int32Array, little-endian, in base64. */
 interface StoredFounding {
@@ -34,12 +39,23 @@ export function checkFounding({ buckets, shards, owners }: Founding): void {
     if (!shards[owner]) throw invalid('founding.owners', `names shard ${owner} of ${shards.length}`)
 }
 
-export function foundingArguments(id: string, { buckets, seed, shards, owners }: Founding): string[] {
+export function foundingArguments(
+  id: string,
+  { buckets, seed, shards, owners, tagRule }: Founding,
+): string[] {
   const entries = shards.map(({ id, weight }) => ({ id, weight, state: 'active', incarnation: '' }))
   const bytes = Buffer.alloc(owners.length * 4)
   for (const [bucketId, owner] of owners.entries()) bytes.writeInt32LE(owner, bucketId * 4)
   const founding: StoredFounding = { shards: shards.map((it) => it.id), owners: bytes.toString('base64') }
-  return [id, String(buckets), String(seed), JSON.stringify(entries), JSON.stringify(founding)]
+  return [
+    id,
+    String(buckets),
+    String(seed),
+    JSON.stringify(entries),
+    JSON.stringify(founding),
+    tagRule ? JSON.stringify(tagRule) : '',
+    String(FORMAT),
+  ]
 }
 
 /** What every reader relies on; whether the shards are known is for the server to say. */
@@ -61,9 +77,10 @@ export function changeArguments(
   channel: string,
   deltas: number,
   histories: number,
+  messageBytes: number,
 ): string[] {
   const { expect = {}, assignments = [], ...rest } = change
-  const { founded, shards, plan, history = [], retain = [], release = [] } = rest
+  const { founded, shards, tagRule, plan, history = [], retain = [], release = [] } = rest
   const text = (value: number | undefined) => (value === undefined ? '' : String(value))
   const expectedPlan = expect.plan === undefined ? '' : expect.plan === null ? 'none' : `=${expect.plan}`
   const retained = retain.flatMap((it) => [retainedName(it), JSON.stringify(it)])
@@ -81,8 +98,20 @@ export function changeArguments(
   args.push(plan === undefined ? '' : plan === null ? 'none' : JSON.stringify(plan), plan?.id ?? '')
   args.push(JSON.stringify(history.map((it) => JSON.stringify(it))), JSON.stringify(retained))
   args.push(JSON.stringify(release.map(retainedName)))
+  args.push(tagRule ? JSON.stringify(tagRule) : '', String(messageBytes))
   for (const { segment, shard, epoch } of assignments) args.push(segment, shard ?? '', String(epoch))
   return args
+}
+
+/** A change as it was published; undefined for what is none: whoever hears it reads the changes. */
+export function decodeMessage(message: string, buckets: number): TopologyDelta | undefined {
+  try {
+    const delta = decodeDelta(message)
+    checkChange(delta, buckets)
+    return Number.isSafeInteger(delta.revision) ? delta : undefined
+  } catch {
+    return undefined
+  }
 }
 
 export function decodeDelta(reply: Reply): TopologyDelta {
@@ -105,9 +134,11 @@ export function decodeDelta(reply: Reply): TopologyDelta {
 export function decodeTopology(reply: readonly Reply[]): Topology {
   return readable(() => {
     const [fields, changed, history, retained] = reply as [Reply[], Reply[], Reply[], Reply[]]
-    const [id, revision, buckets, seed, founded, shards, plan, founding] = fields.map((it) =>
-      it === null ? '' : String(it),
-    ) as [string, string, string, string, string, string, string, string]
+    const [id, revision, buckets, seed, founded, shards, plan, founding, tagRule, format] = fields.map(
+      (it) => (it === null ? '' : String(it)),
+    ) as [string, string, string, string, string, string, string, string, string, string]
+    if (Number(format) !== FORMAT)
+      throw new Error(`it has format ${format}, this version of foreshard reads format ${FORMAT}; update it`)
     const entries = history.map((it) => JSON.parse(String(it)) as HistoryEntry)
     const kept = retained.map((it) => JSON.parse(String(it)) as RetainedEntry)
     return {
@@ -117,6 +148,7 @@ export function decodeTopology(reply: readonly Reply[]): Topology {
       seed: Number(seed),
       founded: founded === '1',
       shards: JSON.parse(shards) as ShardEntry[],
+      tagRule: tagRule === '' ? undefined : (JSON.parse(tagRule) as TagRuleEntry),
       assignments: assignmentsOf(Number(buckets), JSON.parse(founding) as StoredFounding, changed),
       plan: plan === '' ? undefined : (parse(plan) as PlanEntry),
       history: entries,
@@ -163,8 +195,4 @@ function readable<T>(decode: () => T): T {
       { cause },
     )
   }
-}
-
-function retainedName({ segment, shard, epoch }: Pick<RetainedEntry, 'segment' | 'shard' | 'epoch'>): string {
-  return JSON.stringify([segment, shard, epoch])
 }

@@ -98,16 +98,12 @@ export class Deployment {
   }
 
   /** What the topology store holds, read past all faults. */
-  async topology(): Promise<Topology> {
-    const { topology, buckets } = this.#options
-    const now = await topology.open({ buckets, seed: 0, shards: [], owners: new Int32Array() })
-    // Whoever opens closes; the members keep it open.
-    await topology.close()
-    return now
+  topology(): Promise<Topology> {
+    return this.#options.topology.read()
   }
 
   async segments(): Promise<SegmentId[]> {
-    return (await this.topology()).assignments.map(({ segment }) => segment)
+    return [...(await this.topology()).assignments].map(({ segment }) => segment)
   }
 
   async #open(name: string, migrator: MigratorTunables): Promise<Member> {

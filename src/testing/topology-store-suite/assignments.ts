@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict'
-import type { AssignmentEntry, TopologyStore } from '../../topology-store'
-import { FOUNDING, plan, read } from './founding'
+import type { AssignmentEntry, TopologyDelta, TopologyStore } from '../../topology-store'
+import { entriesOf, FOUNDING, plan } from './founding'
 import type { TopologyPromise } from './promise'
 
 async function assigned(topology: TopologyStore): Promise<Record<string, string>> {
-  const { assignments } = await read(topology)
-  return Object.fromEntries(assignments.map((it) => [it.segment, `${it.shard} @ ${it.epoch}`]))
+  return Object.fromEntries(
+    entriesOf(await topology.read()).map((it) => [it.segment, `${it.shard} @ ${it.epoch}`]),
+  )
 }
 
 const entry = (
@@ -122,7 +123,7 @@ export const assignmentPromises: TopologyPromise[] = [
         't'.repeat(2000),
       ]
       await topology.commit({ assignments: tags.map((tag) => entry(`{${tag}}`, 'a', 2)) })
-      const { assignments } = await read(topology)
+      const assignments = entriesOf(await topology.read())
       assert.deepEqual(
         assignments.slice(0, 8).map((it) => it.segment),
         [0, 1, 2, 3, 4, 5, 6, 7].map((bucketId) => `#${bucketId}`),
@@ -159,7 +160,7 @@ export const assignmentPromises: TopologyPromise[] = [
       )
       const made = (await Promise.all(commits)).flatMap((it, i) => (it === undefined ? [] : [`p${i}`]))
       assert.equal(made.length, 1)
-      assert.equal((await read(topology)).plan?.id, made[0])
+      assert.equal((await topology.read()).plan?.id, made[0])
     },
   },
   {
@@ -175,8 +176,67 @@ export const assignmentPromises: TopologyPromise[] = [
         ['UNKNOWN_SHARD', entry('#1', 'nobody', 2)],
       ] as const)
         await assert.rejects(topology.commit({ assignments: [good, bad] }), { code })
-      assert.equal((await read(topology)).revision, revision)
+      assert.equal((await topology.read()).revision, revision)
       assert.equal((await assigned(topology))['#0'], 'a @ 1')
+    },
+  },
+  {
+    name: 'a change that a watcher is told is the one that was committed, and one message is enough for it',
+    run: async ({ topology, clock }) => {
+      const { revision } = await topology.open(FOUNDING)
+      const told: (TopologyDelta | undefined)[] = []
+      const stop = topology.watch((delta) => told.push(delta))
+      // A watcher's connection may take a moment to stand.
+      await clock.advance(2000)
+      await topology.commit({ assignments: [entry('#0', 'b', 2), entry('{x}', 'b', 2)] })
+      await topology.commit({ assignments: [entry('#0', 'b', 3), entry('{x}', undefined, 3)] })
+      await topology.commit({ assignments: [entry('#0', 'a', 1), entry('#2', 'b', 2)], plan: plan('p') })
+      await clock.advance(2000)
+      stop()
+      const committed = new Map((await topology.changesSince(revision))!.map((it) => [it.revision, it]))
+      assert.ok(told.length > 0 && told.length <= committed.size, `was told ${told.length} times`)
+      for (const delta of told) if (delta) assert.deepEqual(delta, committed.get(delta.revision))
+    },
+  },
+  {
+    name: 'a change of thousands of assignments is one change, taken as a whole',
+    run: async ({ topology }) => {
+      const { revision } = await topology.open(FOUNDING)
+      const tags = Array.from({ length: 3000 }, (_, i) => entry(`{user:${i}}`, i % 2 ? 'a' : 'b', 2))
+      assert.equal(await topology.commit({ assignments: tags }), revision + 1)
+      const read = entriesOf(await topology.read())
+      assert.equal(read.length, FOUNDING.buckets + tags.length)
+      const known = new Map(read.map((it) => [it.segment, it]))
+      for (const tag of tags) assert.deepEqual(known.get(tag.segment), tag)
+      assert.deepEqual(await topology.changesSince(revision), [{ revision: revision + 1, assignments: tags }])
+    },
+  },
+  {
+    name: 'whoever reads while others commit reads what stood at one revision',
+    run: async ({ topology, clock }) => {
+      await topology.open(FOUNDING)
+      const tags = Array.from({ length: 2000 }, (_, i) => entry(`{t${i}}`, 'a', 2))
+      await topology.commit({ assignments: tags })
+      // All of them move together, then half of them are merged and the others move back: no reader sees a part.
+      let done = false
+      const writing = (async () => {
+        for (let epoch = 3; epoch < 12; epoch++)
+          await topology.commit({
+            assignments: tags.map((it) => ({ ...it, shard: 'ab'[epoch % 2]!, epoch })),
+          })
+        await topology.commit({
+          assignments: tags.map((it, i) => ({ ...it, shard: i % 2 ? undefined : 'b', epoch: 12 })),
+        })
+        done = true
+      })()
+      for (let last = false; !last; ) {
+        last = done
+        await clock.advance(1)
+        const carved = entriesOf(await topology.read()).slice(FOUNDING.buckets)
+        assert.equal(new Set(carved.map((it) => `${it.shard} @ ${it.epoch}`)).size, 1)
+        assert.equal(carved.length, carved[0]!.epoch === 12 ? tags.length / 2 : tags.length)
+      }
+      await writing
     },
   },
   {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import type { Founding, PlanEntry, Topology, TopologyStore } from '../../topology-store'
+import type { AssignmentEntry, Founding, PlanEntry, Topology } from '../../topology-store'
 import type { TopologyPromise } from './promise'
 
 export const FOUNDING: Founding = {
@@ -12,11 +12,13 @@ export const FOUNDING: Founding = {
   owners: Int32Array.of(0, 1, 0, 1, 0, 1, 0, 1),
 }
 
-/** What opening it once more answers, without keeping it open once more. */
-export async function read(topology: TopologyStore): Promise<Topology> {
-  const found = await topology.open(FOUNDING)
-  await topology.close()
-  return found
+export function entriesOf({ assignments }: Topology): AssignmentEntry[] {
+  return [...assignments]
+}
+
+/** A topology with its assignments written out, to be compared. */
+function inFull(topology: Topology): object {
+  return { ...topology, assignments: entriesOf(topology) }
 }
 
 export function plan(id: string): PlanEntry {
@@ -51,10 +53,14 @@ export const foundingPromises: TopologyPromise[] = [
         { id: 'b', weight: 2, state: 'active', incarnation: '' },
       ])
       assert.deepEqual(
-        found.assignments.map((it) => [it.segment, it.shard, it.epoch]),
+        entriesOf(found).map((it) => [it.segment, it.shard, it.epoch]),
         [0, 1, 2, 3, 4, 5, 6, 7].map((bucketId) => [`#${bucketId}`, bucketId % 2 ? 'b' : 'a', 1]),
       )
       assert.deepEqual([found.plan, found.history, found.retained], [undefined, [], []])
+      assert.equal(found.tagRule, undefined)
+      // May be gone through again, and what is read is the same.
+      assert.deepEqual(entriesOf(found), entriesOf(found))
+      assert.deepEqual(inFull(await topology.read()), inFull(found))
     },
   },
   {
@@ -65,7 +71,7 @@ export const foundingPromises: TopologyPromise[] = [
       const other = { buckets: 4, seed: 1, shards: [{ id: 'z', weight: 1 }], owners: new Int32Array(4) }
       const second = await topology.open(other)
       assert.deepEqual([second.id, second.buckets, second.seed, second.founded], [first.id, 8, 7, true])
-      assert.deepEqual(second.assignments[0], { segment: '#0', shard: 'b', epoch: 2 })
+      assert.deepEqual(entriesOf(second)[0], { segment: '#0', shard: 'b', epoch: 2 })
       assert.equal(second.revision, first.revision + 1)
       await topology.close()
     },
@@ -88,6 +94,37 @@ export const foundingPromises: TopologyPromise[] = [
     },
   },
   {
+    name: 'the rule by which keys get their tags is kept as it was told, at the founding or later',
+    run: async ({ topology }) => {
+      const tagRule = { fingerprint: 'f1', rules: ['cart:{u} -> user:{u}', 'a "quoted" {x} -> itself'] }
+      const { revision } = await topology.open({ ...FOUNDING, tagRule })
+      assert.deepEqual((await topology.read()).tagRule, tagRule)
+      const later = { fingerprint: 'f2', rules: [] }
+      await topology.commit({ tagRule: later })
+      assert.deepEqual((await topology.read()).tagRule, later)
+      assert.deepEqual(await topology.changesSince(revision), [{ revision: revision + 1, tagRule: later }])
+    },
+  },
+  {
+    name: 'what was read stays as it was, whatever is committed afterwards',
+    run: async ({ topology }) => {
+      await topology.open(FOUNDING)
+      await topology.commit({ assignments: [{ segment: '{x}', shard: 'a', epoch: 2 }] })
+      const then = await topology.read()
+      const before = inFull(then)
+      await topology.commit({
+        assignments: [
+          { segment: '{x}', shard: 'b', epoch: 3 },
+          { segment: '#1', shard: 'a', epoch: 2 },
+          { segment: '{y}', shard: 'a', epoch: 2 },
+        ],
+        retain: [{ segment: '{x}', shard: 'a', epoch: 3, until: 5 }],
+        plan: plan('p'),
+      })
+      assert.deepEqual(inFull(then), before)
+    },
+  },
+  {
     name: 'several may open it, and each closes it for itself; then it says that it is closed',
     run: async ({ topology }) => {
       await topology.open(FOUNDING)
@@ -97,6 +134,7 @@ export const foundingPromises: TopologyPromise[] = [
       await topology.close()
       await topology.close()
       for (const attempt of [
+        () => topology.read(),
         () => topology.drawTicket(),
         () => topology.commit({ founded: true }),
         () => topology.changesSince(1),
@@ -111,7 +149,7 @@ export const foundingPromises: TopologyPromise[] = [
     run: async (made) => {
       assert.ok(made.reopen, 'the factory of a durable topology gives reopen()')
       await made.topology.open(FOUNDING)
-      const { revision } = await read(made.topology)
+      const { revision } = await made.topology.read()
       await made.topology.commit({
         founded: true,
         assignments: [
@@ -123,13 +161,13 @@ export const foundingPromises: TopologyPromise[] = [
       })
       const ticket = await made.topology.drawTicket()
       const lease = await made.topology.acquireLease('m', 60_000)
-      const before = await read(made.topology)
+      const before = inFull(await made.topology.read())
       const deltas = await made.topology.changesSince(revision)
       await made.topology.close()
 
       made.topology = await made.reopen()
       const after = await made.topology.open(FOUNDING)
-      assert.deepEqual(after, before)
+      assert.deepEqual(inFull(after), before)
       assert.deepEqual(await made.topology.changesSince(revision), deltas)
       assert.ok((await made.topology.drawTicket()) > ticket)
       assert.equal(await made.topology.acquireLease('other', 1000), undefined)

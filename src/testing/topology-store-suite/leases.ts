@@ -61,6 +61,27 @@ export const leasePromises: TopologyPromise[] = [
     },
   },
   {
+    name: 'every holder has a higher term than all before, however the lease came free and whoever renewed meanwhile',
+    run: async (made) => {
+      await made.topology.open(FOUNDING)
+      let last = 0
+      for (let i = 0; i < 12; i++) {
+        const { topology, clock } = made
+        const lease = (await topology.acquireLease(`m${i % 3}`, 1000))!
+        assert.ok(lease.term > last, `${lease.term} after ${last}`)
+        assert.equal(await topology.renewLease(`m${i % 3}`, lease.term, 1000), true)
+        last = lease.term
+        if (i % 3 === 0) await topology.releaseLease(`m${i % 3}`, lease.term)
+        else await clock.advance(1000)
+        if (i % 3 === 1 && made.reopen) {
+          await topology.close()
+          made.topology = await made.reopen()
+          await made.topology.open(FOUNDING)
+        }
+      }
+    },
+  },
+  {
     name: 'a commit of an earlier term is not made',
     run: async ({ topology, clock }) => {
       await topology.open(FOUNDING)

@@ -1,7 +1,7 @@
 /**
  * The topology, protocol.md section 1. Keys, each beside the first:
  *
- *     t     hash: id revision buckets seed founded shards plan planId founding ticket holder term expires
+ *     t     hash: format id revision buckets seed founded shards tagRule plan planId founding ticket holder term expires
  *     t:a   hash: segment -> 'epoch shard', where it is not as it was founded; a merged tag: 'epoch '
  *     t:d   list of the last changes, oldest first, as JSON; the newest is that of the present revision
  *     t:h   list of finished reshardings, oldest first;  t:r  hash of what is retained
@@ -15,19 +15,20 @@
  */
 export const READ_LUA = `
 if redis.call('EXISTS', KEYS[1]) == 0 then return false end
-return { redis.call('HMGET', KEYS[1], 'id', 'revision', 'buckets', 'seed', 'founded', 'shards', 'plan', 'founding'),
+return { redis.call('HMGET', KEYS[1], 'id', 'revision', 'buckets', 'seed', 'founded', 'shards', 'plan', 'founding',
+  'tagRule', 'format'),
   redis.call('HGETALL', KEYS[2]), redis.call('LRANGE', KEYS[3], 0, -1), redis.call('HVALS', KEYS[4]) }
 `
 
 /**
  * KEYS  t
- * ARGV  id, buckets, seed, shards, founding
+ * ARGV  id, buckets, seed, shards, founding, tag rule or '', format
  * Returns 1, or 0 where somebody else was faster
  */
 export const CREATE_LUA = `
 if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
 redis.call('HSET', KEYS[1], 'id', ARGV[1], 'revision', '1', 'buckets', ARGV[2], 'seed', ARGV[3], 'founded', '0',
-  'shards', ARGV[4], 'founding', ARGV[5], 'ticket', '0', 'term', '0')
+  'shards', ARGV[4], 'founding', ARGV[5], 'tagRule', ARGV[6], 'format', ARGV[7], 'ticket', '0', 'term', '0')
 return 1
 `
 
@@ -50,10 +51,10 @@ return redis.call('LRANGE', KEYS[2], -behind, -1)
  *         the change as JSON without its assignments, whether it founds ('1'), shards as JSON or '',
  *         ids of the shards as JSON or '', plan ('' as it is, 'none', or its JSON), its id,
  *         finished reshardings as a JSON list of JSON, what is retained as a JSON list of name, JSON, …,
- *         names of what is released as a JSON list,
+ *         names of what is released as a JSON list, tag rule as JSON or '', bytes that a message may have,
  *         then of each assignment: segment, shard ('' for a tag that was merged), epoch
- * Returns the revision; nil where what is expected does not hold; 'unknown' and the index of an assignment whose shard
- *   nobody knows
+ * Returns the revision and how many assignments were taken; nil where what is expected does not hold; 'unknown' and the
+ *   index of an assignment whose shard nobody knows. Publishes the change, or its revision where it is too long
  */
 export const COMMIT_LUA = `
 local call = redis.call
@@ -66,13 +67,13 @@ if string.sub(ARGV[3], 1, 1) == '=' and ('=' .. (t[4] or '')) ~= ARGV[3] then re
 local known = {}
 if ARGV[10] ~= '' then for _, id in ipairs(cjson.decode(ARGV[10])) do known[id] = true end
 else for _, shard in ipairs(cjson.decode(t[5])) do known[shard.id] = true end end
-for i = 16, #ARGV, 3 do
-  if ARGV[i + 1] ~= '' and not known[ARGV[i + 1]] then return { 'unknown', (i - 16) / 3 } end
+for i = 18, #ARGV, 3 do
+  if ARGV[i + 1] ~= '' and not known[ARGV[i + 1]] then return { 'unknown', (i - 18) / 3 } end
 end
 
 local taken, fields = {}, {}
 local seen = {}
-for i = 16, #ARGV, 3 do
+for i = 18, #ARGV, 3 do
   local segment, shard, epoch = ARGV[i], ARGV[i + 1], ARGV[i + 2]
   local stored = seen[segment] or call('HGET', KEYS[2], segment)
   if not stored and string.sub(segment, 1, 1) == '#' then stored = '1 founder' end
@@ -92,12 +93,13 @@ for i = 16, #ARGV, 3 do
   end
 end
 -- Nothing but late publications.
-if #taken == 0 and ARGV[7] == '{}' then return t[1] end
+if #taken == 0 and ARGV[7] == '{}' then return { t[1], 0 } end
 
 local revision = string.format('%.0f', t[1] + 1)
 for _, segment in ipairs(fields) do call('HSET', KEYS[2], segment, seen[segment]) end
 if ARGV[8] == '1' then call('HSET', KEYS[1], 'founded', '1') end
 if ARGV[9] ~= '' then call('HSET', KEYS[1], 'shards', ARGV[9]) end
+if ARGV[16] ~= '' then call('HSET', KEYS[1], 'tagRule', ARGV[16]) end
 if ARGV[11] == 'none' then call('HDEL', KEYS[1], 'plan', 'planId')
 elseif ARGV[11] ~= '' then call('HSET', KEYS[1], 'plan', ARGV[11], 'planId', ARGV[12]) end
 for _, it in ipairs(cjson.decode(ARGV[13])) do call('RPUSH', KEYS[4], it) end
@@ -106,11 +108,11 @@ for _, name in ipairs(cjson.decode(ARGV[15])) do call('HDEL', KEYS[5], name) end
 local retain = cjson.decode(ARGV[14])
 for i = 1, #retain, 2 do call('HSET', KEYS[5], retain[i], retain[i + 1]) end
 call('HSET', KEYS[1], 'revision', revision)
-call('RPUSH', KEYS[3], '{"revision":' .. revision .. ',"assignments":[' .. table.concat(taken, ',') ..
-  '],"rest":' .. ARGV[7] .. '}')
+local delta = '{"revision":' .. revision .. ',"assignments":[' .. table.concat(taken, ',') .. '],"rest":' .. ARGV[7] .. '}'
+call('RPUSH', KEYS[3], delta)
 call('LTRIM', KEYS[3], -tonumber(ARGV[5]), -1)
-call('PUBLISH', ARGV[4], revision)
-return revision
+call('PUBLISH', ARGV[4], #delta > tonumber(ARGV[17]) and revision or delta)
+return { revision, #taken }
 `
 
 /**
