@@ -1,0 +1,3 @@
+export { migrate, migrationSql } from './migrate'
+export type { PlaceOptions } from './names'
+export { type PostgresStoreOptions, postgresStore } from './postgres-store'
