@@ -1,5 +1,6 @@
 import type { Clock, Random } from '../clock'
 import { invalid } from '../errors'
+import { checkFields, type Fields } from '../options'
 import type { SimulatedProcess } from './simulated-process'
 
 /** Shares are of all calls, in [0, 1]; spans are [least, most] in ms, drawn evenly. Everything left out is off. */
@@ -23,6 +24,18 @@ export interface FaultOptions extends FaultRates {
   clock: Clock
   /** The process at the caller's end of the connection. */
   process?: SimulatedProcess
+}
+
+const FAULT_FIELDS: Fields<FaultOptions> = {
+  delayMs: true,
+  lostRequests: true,
+  lostReplies: true,
+  lateRequests: true,
+  repeatedSteps: true,
+  lateMs: true,
+  random: true,
+  clock: true,
+  process: true,
 }
 
 export type FaultCounts = Record<
@@ -68,6 +81,7 @@ export class FaultInjector {
   #late = 0
 
   constructor(options: FaultOptions) {
+    checkFields(options, FAULT_FIELDS, 'options')
     const { random, clock, process, ...rates } = options
     this.rates = checkRates(rates)
     this.#random = random
