@@ -15,10 +15,6 @@ export interface Clock {
 /** A source of numbers in [0, 1). */
 export type Random = () => number
 
-/** Node takes a longer time for a millisecond: 24.8 days. */
-const LONGEST_TIMER_MS = 2 ** 31 - 1
-
-/** A time over the longest of a timer is waited for in parts; of `every`, up to one part more. */
 export const systemClock: Clock = {
   now: () => Date.now(),
   sleep: (ms, signal) =>
@@ -30,31 +26,14 @@ export const systemClock: Clock = {
         clearTimeout(timer)
         reject(signal!.reason)
       }
-      let timer: NodeJS.Timeout
-      const wait = (left: number) => {
-        timer = setTimeout(
-          () => {
-            if (left > LONGEST_TIMER_MS) return wait(left - LONGEST_TIMER_MS)
-            signal?.removeEventListener('abort', onAbort)
-            resolve()
-          },
-          Math.min(left, LONGEST_TIMER_MS),
-        )
-      }
-      wait(ms)
+      const timer = setTimeout(() => {
+        signal?.removeEventListener('abort', onAbort)
+        resolve()
+      }, ms)
       signal?.addEventListener('abort', onAbort, { once: true })
     }),
   every: (ms, fn) => {
-    let left = ms
-    const timer = setInterval(
-      () => {
-        left -= LONGEST_TIMER_MS
-        if (left > 0) return
-        left = ms
-        fn()
-      },
-      Math.min(ms, LONGEST_TIMER_MS),
-    )
+    const timer = setInterval(fn, ms)
     timer.unref()
     return () => clearInterval(timer)
   },
@@ -74,16 +53,19 @@ export function seededRandom(seed: number): Random {
 }
 
 interface Timer {
-  at: number
-  order: number
-  fire: () => void
+  readonly at: number
+  readonly order: number
+  readonly fire: () => void
+  cancelled: boolean
 }
 
 /** A clock that stands still until told otherwise: for tests, and for replaying logs in compressed time. */
 export class ManualClock implements Clock {
   #now: number
   #order = 0
-  readonly #timers = new Set<Timer>()
+  /** A binary heap, the earliest first. What is cancelled stays until it comes up, or is the most. */
+  #timers: Timer[] = []
+  #cancelled = 0
 
   constructor(start = 0) {
     this.#now = start
@@ -96,62 +78,51 @@ export class ManualClock implements Clock {
   sleep(ms: number, signal?: AbortSignal): Promise<void> {
     return new Promise((resolve, reject) => {
       if (signal?.aborted) return reject(signal.reason)
+      if (!signal) return void this.#arm(this.#now + Math.max(0, ms), resolve)
+      const timer = this.#arm(this.#now + Math.max(0, ms), () => {
+        signal.removeEventListener('abort', onAbort)
+        resolve()
+      })
       const onAbort = () => {
-        this.#timers.delete(timer)
-        reject(signal!.reason)
+        this.#cancel(timer)
+        reject(signal.reason)
       }
-      const timer: Timer = {
-        at: this.#now + Math.max(0, ms),
-        order: this.#order++,
-        fire: () => {
-          signal?.removeEventListener('abort', onAbort)
-          resolve()
-        },
-      }
-      this.#timers.add(timer)
-      signal?.addEventListener('abort', onAbort, { once: true })
+      signal.addEventListener('abort', onAbort, { once: true })
     })
   }
 
   every(ms: number, fn: () => void): () => void {
     let timer: Timer
     const arm = (at: number) => {
-      timer = {
-        at,
-        order: this.#order++,
-        fire: () => {
-          arm(at + ms)
-          fn()
-        },
-      }
-      this.#timers.add(timer)
+      timer = this.#arm(at, () => {
+        arm(at + ms)
+        fn()
+      })
     }
     arm(this.#now + ms)
-    return () => this.#timers.delete(timer)
+    return () => this.#cancel(timer)
   }
 
   /** The time at which the next sleeper wakes, or Infinity. */
   get nextAt(): number {
-    let at = Number.POSITIVE_INFINITY
-    for (const timer of this.#timers) at = Math.min(at, timer.at)
-    return at
+    return this.#next()?.at ?? Number.POSITIVE_INFINITY
+  }
+
+  /** Moves time on to the next sleeper and wakes that one; what it started has not run yet. False: nobody sleeps. */
+  wakeNext(): boolean {
+    const next = this.#next()
+    if (!next) return false
+    this.#pop()
+    this.#now = Math.max(this.#now, next.at)
+    next.fire()
+    return true
   }
 
   /** Moves time on by `ms`, waking sleepers in order, and lets what they started run between two of them. */
   async advance(ms: number): Promise<void> {
     const until = this.#now + ms
-    for (;;) {
-      let next: Timer | undefined
-      for (const timer of this.#timers)
-        if (
-          timer.at <= until &&
-          (!next || timer.at < next.at || (timer.at === next.at && timer.order < next.order))
-        )
-          next = timer
-      if (!next) break
-      this.#timers.delete(next)
-      this.#now = Math.max(this.#now, next.at)
-      next.fire()
+    while (this.nextAt <= until) {
+      this.wakeNext()
       // A macrotask: every promise that the sleeper settled has run its course when it ends.
       await new Promise((resolve) => setImmediate(resolve))
     }
@@ -163,6 +134,57 @@ export class ManualClock implements Clock {
   jump(to: number): void {
     this.#now = to
   }
+
+  #arm(at: number, fire: () => void): Timer {
+    const timer: Timer = { at, order: this.#order++, fire, cancelled: false }
+    const heap = this.#timers
+    let place = heap.push(timer) - 1
+    while (place > 0) {
+      const parent = (place - 1) >> 1
+      if (isEarlier(heap[parent]!, timer)) break
+      heap[place] = heap[parent]!
+      place = parent
+    }
+    heap[place] = timer
+    return timer
+  }
+
+  #cancel(timer: Timer): void {
+    if (timer.cancelled) return
+    timer.cancelled = true
+    if (++this.#cancelled <= 64 || this.#cancelled <= this.#timers.length / 2) return
+    // A sorted array is a heap.
+    this.#timers = this.#timers.filter((it) => !it.cancelled).sort((a, b) => (isEarlier(a, b) ? -1 : 1))
+    this.#cancelled = 0
+  }
+
+  #next(): Timer | undefined {
+    while (this.#timers[0]?.cancelled) {
+      this.#pop()
+      this.#cancelled--
+    }
+    return this.#timers[0]
+  }
+
+  #pop(): void {
+    const heap = this.#timers
+    const last = heap.pop()!
+    if (heap.length === 0) return
+    let place = 0
+    for (;;) {
+      let child = 2 * place + 1
+      if (child >= heap.length) break
+      if (child + 1 < heap.length && isEarlier(heap[child + 1]!, heap[child]!)) child++
+      if (isEarlier(last, heap[child]!)) break
+      heap[place] = heap[child]!
+      place = child
+    }
+    heap[place] = last
+  }
+}
+
+function isEarlier(a: Timer, b: Timer): boolean {
+  return a.at < b.at || (a.at === b.at && a.order < b.order)
 }
 
 /** Lets everything else that is due run first: long computations call it between slices. Takes no time on any clock. */

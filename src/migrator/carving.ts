@@ -1,7 +1,8 @@
 import { ErrorCode, ForeshardError } from '../errors'
 import { bucketSegment, type SegmentId } from '../placement/segment'
+import type { AssignmentEntry } from '../topology-store'
 import { publish } from './completion'
-import { Refusal } from './interruption'
+import { Refusal, Stop, Unsettled } from './interruption'
 import { fenceOf, type Owner, settle } from './owner'
 import { segmentAt, step, type Work } from './work'
 
@@ -23,7 +24,7 @@ export async function carve(work: Work, segment: SegmentId): Promise<void> {
     )
     if (!answer.ok) throw new Refusal('split', segment, home.shard, answer.record)
     // Bucket and tag in one change: nobody may see the one without the other.
-    await publish(work, segment, [
+    await makeKnown(work, segment, [
       { segment: bucketSegment(work.bucketOf(segment)), shard: home.shard, epoch: epoch + 1 },
       { segment, shard: home.shard, epoch: epoch + 1 },
     ])
@@ -45,11 +46,24 @@ export async function merge(work: Work, segment: SegmentId): Promise<void> {
     const bucket = bucketSegment(work.bucketOf(segment))
     const { epoch, state } = await fenceOf(work, home.shard, bucket)
     if (state !== 'owned') throw new Refusal('merge', segment, home.shard, home.record)
-    await publish(work, segment, [
+    await makeKnown(work, segment, [
       { segment: bucket, shard: home.shard, epoch },
       { segment, shard: undefined, epoch },
     ])
   })
+}
+
+/** The shard has done it. Where the topology cannot be told, what is left of the plan tells it later. */
+async function makeKnown(
+  work: Work,
+  segment: SegmentId,
+  assignments: readonly AssignmentEntry[],
+): Promise<void> {
+  try {
+    await publish(work, segment, assignments)
+  } catch (error) {
+    throw error instanceof Stop ? error : new Unsettled(segment, error)
+  }
 }
 
 async function homeOf(work: Work, segment: SegmentId): Promise<Owner> {

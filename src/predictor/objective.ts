@@ -1,5 +1,4 @@
-import { invalid, shown } from '../errors'
-import { checkFields, type Fields } from '../options'
+import { invalid } from '../errors'
 import { DEFAULT_OBJECTIVE, type Objective } from './prediction'
 
 /**
@@ -101,23 +100,17 @@ export function weigh(objective: Objective, imbalance: number, crossing: number,
   return objective.imbalance * imbalance + objective.crossing * crossing + objective.churn * churn
 }
 
-const OBJECTIVE_FIELDS: Fields<Objective> = {
-  imbalance: true,
-  crossing: true,
-  churn: true,
-  writeWeight: true,
-}
-
 /** The whole objective: what is not given keeps its default. */
 export function checkObjective(given: Partial<Objective> | undefined, field = 'objective'): Objective {
   if (given === undefined) return DEFAULT_OBJECTIVE
-  checkFields(given, OBJECTIVE_FIELDS, field)
+  if (given === null || typeof given !== 'object')
+    throw invalid(field, 'must be { imbalance?, crossing?, churn?, writeWeight? }')
   const objective = { ...DEFAULT_OBJECTIVE }
   for (const name of Object.keys(DEFAULT_OBJECTIVE) as (keyof Objective)[]) {
     const value = given[name]
     if (value === undefined) continue
     if (!Number.isFinite(value) || value < 0)
-      throw invalid(`${field}.${name}`, `must be a finite number, not negative, not ${shown(value)}`)
+      throw invalid(`${field}.${name}`, `must be a finite number, not negative, not ${String(value)}`)
     objective[name] = value
   }
   return objective

@@ -1,6 +1,5 @@
 import type { Clock, Random } from '../clock'
 import { invalid } from '../errors'
-import { checkFields, type Fields } from '../options'
 import type { SimulatedProcess } from './simulated-process'
 
 /** Shares are of all calls, in [0, 1]; spans are [least, most] in ms, drawn evenly. Everything left out is off. */
@@ -17,6 +16,10 @@ export interface FaultRates {
   repeatedSteps?: number
   /** How much later: for late requests and repeated steps. */
   lateMs?: readonly [number, number]
+  /** The calling process dies: before it sends, while the request is on its way, or before it sees the reply. */
+  crashes?: number
+  /** A sweep or purge takes so much longer to arrive, and deletes one key at a time. */
+  slowErasesMs?: readonly [number, number]
 }
 
 export interface FaultOptions extends FaultRates {
@@ -24,30 +27,24 @@ export interface FaultOptions extends FaultRates {
   clock: Clock
   /** The process at the caller's end of the connection. */
   process?: SimulatedProcess
+  /** The process died of a call. */
+  onCrash?: () => void
 }
 
-const FAULT_FIELDS: Fields<FaultOptions> = {
-  delayMs: true,
-  lostRequests: true,
-  lostReplies: true,
-  lateRequests: true,
-  repeatedSteps: true,
-  lateMs: true,
-  random: true,
-  clock: true,
-  process: true,
-}
-
-export type FaultCounts = Record<
-  | 'calls'
-  | 'lostRequests'
-  | 'lostReplies'
-  | 'lateRequests'
-  | 'repeatedSteps'
-  | 'refusedWhileDown'
-  | 'refusedAsFull',
-  number
->
+/** Every kind of fault that a connection knows, and `calls`, of which they are a part. */
+export const CONNECTION_FAULTS = [
+  'calls',
+  'reordered',
+  'lostRequests',
+  'lostReplies',
+  'lateRequests',
+  'repeatedSteps',
+  'refusedWhileDown',
+  'refusedAsFull',
+  'crashes',
+  'slowErases',
+] as const
+export type FaultCounts = Record<(typeof CONNECTION_FAULTS)[number], number>
 
 /** One request over an unreliable connection. */
 export interface Carried<T> {
@@ -58,35 +55,32 @@ export interface Carried<T> {
   readonly writes: boolean
   /** A second delivery is harmless by contract. */
   readonly repeatable: boolean
+  /** It deletes, and may be slow. */
+  readonly erases?: boolean
 }
 
 /** The connection between one process and one store, and all that can go wrong on it. */
 export class FaultInjector {
-  readonly counts: FaultCounts = {
-    calls: 0,
-    lostRequests: 0,
-    lostReplies: 0,
-    lateRequests: 0,
-    repeatedSteps: 0,
-    refusedWhileDown: 0,
-    refusedAsFull: 0,
-  }
+  readonly counts = Object.fromEntries(CONNECTION_FAULTS.map((name) => [name, 0])) as FaultCounts
   rates: FaultRates
   /** The store has no room for new values. */
   full = false
   readonly #random: Random
   readonly #clock: Clock
   readonly #process: SimulatedProcess | undefined
+  readonly #onCrash: (() => void) | undefined
   #downUntil = Number.NEGATIVE_INFINITY
   #late = 0
+  /** The latest call, by its number, that has arrived. */
+  #arrived = 0
 
   constructor(options: FaultOptions) {
-    checkFields(options, FAULT_FIELDS, 'options')
-    const { random, clock, process, ...rates } = options
+    const { random, clock, process, onCrash, ...rates } = options
     this.rates = checkRates(rates)
     this.#random = random
     this.#clock = clock
     this.#process = process
+    this.#onCrash = onCrash
   }
 
   /** Requests that were given up or repeated and are still on their way. */
@@ -110,11 +104,21 @@ export class FaultInjector {
     this.#downUntil = Number.NEGATIVE_INFINITY
   }
 
-  async carry<T>({ send, unavailable, writes, repeatable }: Carried<T>): Promise<T> {
-    this.counts.calls++
+  async carry<T>({ send, unavailable, writes, repeatable, erases = false }: Carried<T>): Promise<T> {
+    const number = ++this.counts.calls
     const fate = this.#fate(writes)
+    const deadlyMoment = this.#chance(this.rates.crashes) ? Math.floor(this.#random() * 3) : undefined
     await this.#process?.running()
+    if (deadlyMoment === 0) await this.#die()
     await this.#delay()
+    if (erases && this.rates.slowErasesMs) {
+      this.counts.slowErases++
+      await this.#clock.sleep(this.#span(this.rates.slowErasesMs))
+    }
+    if (number < this.#arrived) this.counts.reordered++
+    else this.#arrived = number
+    // Nobody waits for it any more, and it arrives all the same.
+    if (deadlyMoment === 1) void this.#die()
     if (this.#isDown()) {
       this.counts.refusedWhileDown++
       await this.#back()
@@ -137,6 +141,7 @@ export class FaultInjector {
       this.counts.repeatedSteps++
       this.#later(send)
     }
+    if (deadlyMoment === 2) await this.#die()
     await this.#back()
     if (fate === 'lostReplies') throw new Error('the connection was lost (the request had been carried out)')
     if (this.#isDown() && settled.status === 'fulfilled') {
@@ -169,6 +174,16 @@ export class FaultInjector {
     deliver().then(done, done)
   }
 
+  /** Never resolves, unless faults have ended meanwhile. */
+  #die(): Promise<void> {
+    if (this.#process && !this.#process.isDead && this.rates.crashes) {
+      this.counts.crashes++
+      this.#process.kill()
+      this.#onCrash?.()
+    }
+    return this.#process?.running() ?? Promise.resolve()
+  }
+
   async #back(): Promise<void> {
     await this.#delay()
     await this.#process?.running()
@@ -193,11 +208,11 @@ export class FaultInjector {
 }
 
 function checkRates(rates: FaultRates): FaultRates {
-  for (const name of ['lostRequests', 'lostReplies', 'lateRequests', 'repeatedSteps'] as const) {
+  for (const name of ['lostRequests', 'lostReplies', 'lateRequests', 'repeatedSteps', 'crashes'] as const) {
     const share = rates[name] ?? 0
     if (!(share >= 0 && share <= 1)) throw invalid(`options.${name}`, 'is a share of calls, from 0 to 1')
   }
-  for (const name of ['delayMs', 'lateMs'] as const) {
+  for (const name of ['delayMs', 'lateMs', 'slowErasesMs'] as const) {
     const span = rates[name]
     if (span && !(span[0] >= 0 && span[0] <= span[1] && span[1] < Number.POSITIVE_INFINITY))
       throw invalid(`options.${name}`, 'is [least, most] in ms')

@@ -48,7 +48,11 @@ export function faultyStore(store: ShardStore, options: FaultOptions): FaultySto
       const adds = request.changes.some((change) => change.entry !== undefined)
       return step(withRoom(adds, () => store.ingest(request)))
     },
-    erase: (request) => step(() => store.erase(request)),
+    erase: (request) => {
+      const limit = faults.rates.slowErasesMs ? 1 : request.limit
+      const send = () => store.erase({ ...request, limit })
+      return faults.carry({ send, unavailable, writes: true, repeatable: true, erases: true })
+    },
     size: () => read(() => store.size()),
     // Closing a connection is an act of the caller's own machine.
     close: () => store.close(),

@@ -13,8 +13,9 @@ export function faultyTopology(topology: TopologyStore, options: FaultOptions): 
     new ForeshardError(ErrorCode.TOPOLOGY_UNAVAILABLE, `the topology did not answer: ${reason}`)
   const read = <T>(send: () => Promise<T>) =>
     faults.carry({ send, unavailable, writes: false, repeatable: false })
+  /** Whoever asks the topology asks again where it got no answer, so that every change may arrive twice. */
   const write = <T>(send: () => Promise<T>) =>
-    faults.carry({ send, unavailable, writes: true, repeatable: false })
+    faults.carry({ send, unavailable, writes: true, repeatable: true })
 
   return {
     faults,

@@ -12,14 +12,16 @@ export class SimulatedProcess {
   readonly name: string
   readonly clock: Clock
   #state: 'running' | 'frozen' | 'dead' = 'running'
+  #skewMs: number
   #waiting: (() => void)[] = []
   readonly #mourners = new Set<(reason: ProcessDied) => void>()
 
   /** `skewMs`: how far its clock is ahead of `clock`. */
   constructor(name: string, clock: Clock, skewMs = 0) {
     this.name = name
+    this.#skewMs = skewMs
     this.clock = {
-      now: () => clock.now() + skewMs,
+      now: () => clock.now() + this.#skewMs,
       sleep: async (ms, signal) => {
         await clock.sleep(ms, signal)
         await this.running()
@@ -45,6 +47,11 @@ export class SimulatedProcess {
     return new Promise((resolve) => {
       if (this.#state === 'frozen') this.#waiting.push(resolve)
     })
+  }
+
+  /** Its clock is set by so much, forwards or back; what sleeps sleeps on. */
+  jump(ms: number): void {
+    this.#skewMs += ms
   }
 
   freeze(): void {

@@ -1,17 +1,21 @@
 import { memoryStore } from '../backends/memory/memory-store'
 import { memoryTopology } from '../backends/memory/memory-topology'
 import { type Random, seededRandom } from '../clock'
-import { checkFields, type Fields } from '../options'
+import { HANDOFF_STEPS } from '../migrator/gate'
 import { murmur3 } from '../placement/hash'
 import type { SegmentId, ShardId } from '../placement/segment'
 import type { ShardStore } from '../shard-store'
 import type { TopologyStore } from '../topology-store'
-import type { FaultCounts, FaultRates } from './fault-injector'
+import { CONNECTION_FAULTS, type FaultRates } from './fault-injector'
 import { History } from './history'
 import { inspect, servedEntries } from './inspection'
 import { checkLinearizable, type HistoryOperation } from './linearizability'
 import { Deployment } from './simulation/deployment'
-import { Disturbance } from './simulation/disturbance'
+import { DISTURBANCES, Disturbance } from './simulation/disturbance'
+import { Ending } from './simulation/ending'
+import { watchedTopology } from './simulation/topology-watch'
+import { Watch } from './simulation/watch'
+import { weatherOf } from './simulation/weather'
 import { randomOperation } from './simulation/workload'
 import { VirtualTime } from './virtual-time'
 
@@ -38,33 +42,16 @@ export interface SimulationOptions {
   hot?: boolean
   /** Share of the reshardings that compare both copies before the cutover; default 0.7. */
   verified?: number
-  /** Every second time that a migrator comes here its process dies, and another one is started. */
+  /**
+   * Every second time that a migrator comes here, before or after a step, its process dies, and another one is started.
+   * Default: nowhere, or in three seeds of ten somewhere.
+   */
   crashAt?: string
-  /** Most values are written with a time to live. Default false. */
+  /** Most values are written with a time to live. Default: of one seed in ten. */
   expiring?: boolean
   /** The bare stores; in memory by default. Those that do real work are to be wrapped in `externalStore`. */
   store?: (shard: ShardId, time: VirtualTime) => ShardStore
   topology?: (time: VirtualTime, random: Random) => TopologyStore
-}
-
-const FIELDS: Fields<SimulationOptions> = {
-  seed: true,
-  operations: true,
-  shards: true,
-  routers: true,
-  buckets: true,
-  tags: true,
-  keysPerTag: true,
-  strands: true,
-  rates: true,
-  skewMs: true,
-  disturbed: true,
-  hot: true,
-  verified: true,
-  crashAt: true,
-  expiring: true,
-  store: true,
-  topology: true,
 }
 
 export interface SimulationReport {
@@ -75,26 +62,22 @@ export interface SimulationReport {
   /** What happened, a line for each event with its virtual time. */
   story: string[]
   history: HistoryOperation[]
-  counts: FaultCounts & Record<string, number>
+  /** Operations by outcome, plans by outcome, faults by kind: see FAULT_KINDS. */
+  counts: Record<string, number>
+  /** How often each row of the fence table was taken. */
+  rows: Record<string, number>
+  /** How often a migrator came to each of its steps. */
+  steps: Record<string, number>
+  /** How often the invariants were checked against fences and data. */
+  checks: number
 }
 
-/** Every seed has its own weather: what is rare in most simulations is common in some. */
-function weather(random: Random): FaultRates {
-  const oneOf = <T>(...choices: T[]) => choices[Math.floor(random() * choices.length)]!
-  return {
-    delayMs: [0, oneOf(3, 12, 12, 50)],
-    lostRequests: oneOf(0, 0.01, 0.03),
-    lostReplies: oneOf(0, 0.01, 0.03),
-    lateRequests: oneOf(0, 0.005, 0.02),
-    repeatedSteps: oneOf(0, 0.1, 0.5),
-    lateMs: [1, oneOf(100, 1_000, 10_000)],
-  }
-}
-
-/** A deployment that is to come to rest after its last disturbance must do so within this time. */
-const REST_MS = 30 * 60_000
-/** Longer than a request is waited for, a lease lasts, and the pause between two looks of a steward. */
-const QUIET_MS = 40_000
+/** Every kind of fault; `counts` of a report has each. */
+export const FAULT_KINDS: readonly string[] = [
+  ...CONNECTION_FAULTS.filter((name) => name !== 'calls'),
+  ...DISTURBANCES,
+  'deaths',
+]
 
 /**
  * Routers in processes of their own over the same stores, clients that read and write, and everything that can go wrong,
@@ -102,33 +85,43 @@ const QUIET_MS = 40_000
  * behind, every router must read every key, and the history of every key must be linearizable.
  */
 export async function simulation(options: SimulationOptions): Promise<SimulationReport> {
-  checkFields(options, FIELDS, 'options')
   const { seed, shards = 3, routers = 3, buckets = 4, tags = 6, keysPerTag = 2, strands = 6 } = options
-  const { operations = 1_000, skewMs = 200, disturbed = true, expiring = false, verified = 0.7 } = options
+  const { operations = 1_000, skewMs = 200, disturbed = true, verified = 0.7 } = options
   const time = new VirtualTime()
   const randomOf = (name: string) => seededRandom(murmur3(name, seed))
-  const rates = options.rates ?? weather(randomOf('weather'))
+  const weather = weatherOf(randomOf('weather'))
+  const { rates = weather.rates, expiring = weather.expiring, crashAt = weather.crashAt } = options
+  const hot = options.hot ?? (weather.hot && !expiring)
   const problems: string[] = []
   const story: string[] = []
+  const complain = (what: string) => problems.push(what)
   const tell = (what: string) =>
     story.push(`${String(Math.round(time.clock.now() - 1_000_000)).padStart(7)}  ${what}`)
 
+  const watch = new Watch(time.clock, complain)
+  const bare = new Map<ShardId, ShardStore>()
   const stores = new Map<ShardId, ShardStore>()
   for (let i = 0; i < shards; i++) {
     const shard = String.fromCharCode(97 + i)
     const random = randomOf(`store ${shard}`)
-    stores.set(shard, options.store?.(shard, time) ?? memoryStore({ clock: time.clock, random }))
+    bare.set(shard, options.store?.(shard, time) ?? memoryStore({ clock: time.clock, random }))
+    stores.set(shard, watch.store(shard, bare.get(shard)!))
   }
-  const topology =
+  const bareTopology =
     options.topology?.(time, randomOf('topology')) ??
     memoryTopology({ clock: time.clock, random: randomOf('topology') })
+  const epochAt = (shard: ShardId, segment: SegmentId) => watch.epochAt(shard, segment)
+  const topology = watchedTopology(bareTopology, { complain, epochAt })
   const tagNames = Array.from({ length: tags }, (_, i) => `t${i}`)
   const keys = tagNames.flatMap((tag) => Array.from({ length: keysPerTag }, (_, i) => `{${tag}}:${i}`))
 
   const history = new History(time.clock)
   const fate = randomOf('fate')
+  const steps: Record<string, number> = Object.fromEntries(HANDOFF_STEPS.map((step) => [step, 0]))
   let working = true
   let deaths = 0
+  /** Where the migrator of a process is to die, once. */
+  let death: { step: string | undefined; of?: string } = { step: undefined }
   const deployment = new Deployment({
     time,
     randomOf,
@@ -137,18 +130,20 @@ export async function simulation(options: SimulationOptions): Promise<Simulation
     buckets,
     rates,
     skewMs,
-    // Small batches, so that few keys make many.
-    migrator: { batchKeys: [1, 2, 256][Math.floor(randomOf('batches')() * 3)]! },
-    diesAt: (step) => working && step === options.crashAt && fate() < 0.5,
-    onDeath: (name, step) => {
-      deaths++
-      tell(`${name}: died at ${step}`)
+    migrator: { batchKeys: weather.batchKeys },
+    diesAt: (step, name) => {
+      steps[step]!++
+      const dies = working ? step === crashAt && fate() < 0.5 : step === death.step && name === death.of
+      if (dies) deaths++
+      return dies
+    },
+    onDeath: (name, where) => {
+      tell(`${name}: died at ${where}`)
       const place = deployment.members.findIndex((member) => member.name === name)
-      if (place >= 0) deployment.start(place)
+      // At the end whoever lets it die starts another one.
+      if (!deployment.isCalm && place >= 0) deployment.start(place)
     },
   })
-  // A hot key that expires all the time is more than the checker can decide.
-  const { hot = !expiring && randomOf('heat')() < 0.2 } = options
   const hotKeys = keys.slice(0, keysPerTag)
   const disturbance = new Disturbance({
     time,
@@ -158,7 +153,7 @@ export async function simulation(options: SimulationOptions): Promise<Simulation
     verified,
     restMs: hot ? 300 : 1_500,
     tell,
-    complain: (what) => problems.push(what),
+    complain,
   })
 
   const strand = async (number: number, count: number) => {
@@ -167,7 +162,9 @@ export async function simulation(options: SimulationOptions): Promise<Simulation
     for (let i = 0; i < count; i++) {
       // In bursts: only writes that are close to each other find a handoff between two of its steps.
       await time.clock.sleep(Math.round(random() * (random() < (hot ? 0.97 : 0.85) ? (hot ? 5 : 20) : 900)))
-      const { process, router } = deployment.members[number % deployment.members.length]!
+      const living = deployment.living(number)
+      if (!living) continue
+      const { process, router } = living
       const client = history.client(`s${number}`, router, process)
       const freshValue = () => `s${number}.${++written}`
       const ttl = () => (expiring && random() < 0.7 ? 1 + Math.round(random() ** 2 * 5_000) : undefined)
@@ -191,19 +188,18 @@ export async function simulation(options: SimulationOptions): Promise<Simulation
     }
   }
 
-  /** A deployment at rest can move anything: nothing that stands in its way was left behind, and no fence is stuck. */
-  const moveOnce = async () => {
-    const { name, process, router } = deployment.members[0]!
-    const map = new Map<SegmentId, ShardId>()
-    const ids = [...stores.keys()]
-    for (const { segment, shard } of router.placement.segments())
-      map.set(segment, ids[(ids.indexOf(shard) + 1) % ids.length]!)
-    const resharding = await process.answer(router.requestResharding(1, map, { retainMs: 0 }))
-    const report = resharding.accepted && (await process.answer(resharding.done))
-    if (!report || report.outcome !== 'done')
-      problems.push(`at rest, ${name} cannot move everything: ${JSON.stringify(report || resharding)}`)
-    await comeToRest(() => disturbance.pending, deployment, time)
-  }
+  const ending = new Ending({
+    time,
+    deployment,
+    history,
+    keys,
+    pending: () => disturbance.pending,
+    setDeath: (step, of) => {
+      death = { step, of }
+    },
+    tell,
+    complain,
+  })
 
   const main = async () => {
     for (let i = 0; i < routers; i++) await deployment.start()
@@ -216,22 +212,14 @@ export async function simulation(options: SimulationOptions): Promise<Simulation
     await Promise.all([disturbing, auditing])
     tell('the clients are done; faults end')
     deployment.calm()
-    await comeToRest(() => disturbance.pending, deployment, time)
+    await ending.comeToRest()
     tell('at rest')
-    await moveOnce()
+    await (fate() < 0.5 ? ending.moveEverything() : ending.loseTheMigrator())
     // Everyone, however old the map, and one who comes fresh.
     await deployment.start()
-    for (const { name, process, router } of deployment.members) {
-      const client = history.client(`final ${name}`, router, process)
-      for (const key of keys) {
-        const failed = history.outcomes.failed + history.outcomes.unknown
-        await client.get(key)
-        if (history.outcomes.failed + history.outcomes.unknown > failed)
-          problems.push(`at rest, ${name} cannot read ${key}: ${history.lastError}`)
-      }
-    }
+    await ending.readEverything()
     // What has expired is counted as a key until it is reaped, and can no longer be told from a copy left behind.
-    const { problems: found } = await inspect(stores, await deployment.topology(), { sizes: !expiring })
+    const { problems: found } = await inspect(bare, await deployment.topology(), { sizes: !expiring })
     problems.push(...found)
     for (const { process } of deployment.members) process.kill()
   }
@@ -263,17 +251,8 @@ export async function simulation(options: SimulationOptions): Promise<Simulation
       ...history.outcomes,
       deaths,
     },
-  }
-}
-
-/** Until for a while no plan is unfinished, nothing is retained and nothing is under way. */
-async function comeToRest(pending: () => number, deployment: Deployment, time: VirtualTime): Promise<void> {
-  const until = time.clock.now() + REST_MS
-  let restingSince = time.clock.now()
-  while (time.clock.now() < until && time.clock.now() - restingSince < QUIET_MS) {
-    await time.clock.sleep(500)
-    const { plan, retained } = await deployment.topology()
-    if (plan || retained.length > 0 || deployment.underWay > 0 || pending() > 0)
-      restingSince = time.clock.now()
+    rows: watch.rows,
+    steps,
+    checks: watch.checks,
   }
 }

@@ -1,6 +1,5 @@
 import { type Clock, type Random, systemClock, systemRandom } from '../../clock'
 import { ErrorCode, ForeshardError, invalid, isForeshardError } from '../../errors'
-import { checkFields, type Fields } from '../../options'
 import { unknownShard } from '../../placement/assignment'
 import type {
   Founding,
@@ -10,12 +9,10 @@ import type {
   TopologyDelta,
   TopologyStore,
 } from '../../topology-store'
-import { checkTimeAndChance } from '../injected'
 import { connectionOf } from './client'
 import type { Argument, RedisConnection, Reply } from './connection'
 import { failureOf } from './failure'
 import { CHANGES_SINCE_LUA, COMMIT_LUA, CREATE_LUA, LEASE_LUA, READ_LUA, TICKET_LUA } from './lua/topology'
-import { checkFlag, checkPrefix } from './redis-options'
 import { Script } from './script'
 import {
   changeArguments,
@@ -57,8 +54,6 @@ export function redisTopology(client: object, options: RedisTopologyOptions = {}
   return new RedisTopology(client, options)
 }
 
-const FIELDS: Fields<RedisTopologyOptions> = { prefix: true, durable: true, clock: true, random: true }
-
 class RedisTopology implements TopologyStore {
   readonly supports: TopologyStore['supports']
   readonly #connection: RedisConnection
@@ -74,11 +69,9 @@ class RedisTopology implements TopologyStore {
   #openers = 0
 
   constructor(client: object, options: RedisTopologyOptions) {
-    checkFields(options, FIELDS, 'options')
     const { prefix = '~foreshard:', durable = false, clock, random = systemRandom } = options
-    checkPrefix(prefix)
-    checkFlag(durable, 'options.durable')
-    checkTimeAndChance(clock, random)
+    if (typeof prefix !== 'string' || prefix === '')
+      throw invalid('options.prefix', 'must be a non-empty string')
     this.#connection = connectionOf(client)
     const t = `${prefix}t`
     this.#keys = { t, a: `${t}:a`, d: `${t}:d`, h: `${t}:h`, r: `${t}:r` }

@@ -4,7 +4,7 @@ import type { MigratorTunables } from '../../router/options'
 import { ShardRouter } from '../../router/router'
 import type { ShardStore } from '../../shard-store'
 import type { Topology, TopologyStore } from '../../topology-store'
-import type { FaultCounts, FaultInjector, FaultRates } from '../fault-injector'
+import type { FaultCounts, FaultInjector, FaultOptions, FaultRates } from '../fault-injector'
 import { faultyStore } from '../faulty-store'
 import { faultyTopology } from '../faulty-topology'
 import { SimulatedProcess } from '../simulated-process'
@@ -22,18 +22,22 @@ export interface DeploymentOptions {
   readonly skewMs: number
   /** Of all members, unless one is started with its own. */
   readonly migrator?: MigratorTunables
-  /** Whether the process is to die here, before or after a step of its migrator. */
-  readonly diesAt?: (step: string) => boolean
-  /** A process died at a step of its migrator. */
-  readonly onDeath?: (name: string, step: string) => void
+  /** A process comes to a step of its migrator, before or after it; true: it dies there. */
+  readonly diesAt?: (step: string, name: string) => boolean
+  /** A process died of itself: of a call, or at a step of its migrator. */
+  readonly onDeath?: (name: string, where: string) => void
 }
+
+/** Stands for the topology where shards are named. */
+export const TOPOLOGY = 'the topology'
 
 /** One router in a process of its own, with connections of its own. */
 export interface Member {
   readonly name: string
   readonly process: SimulatedProcess
   readonly router: ShardRouter
-  readonly connections: ReadonlyMap<ShardId, FaultInjector>
+  /** By shard, and that to the topology. */
+  readonly connections: ReadonlyMap<string, FaultInjector>
 }
 
 /** Routers over the same stores, as a deployment of several processes would have them. */
@@ -41,6 +45,8 @@ export class Deployment {
   readonly members: Member[] = []
   readonly #options: DeploymentOptions
   readonly #faults = new Set<FaultInjector>()
+  readonly #downUntil = new Map<string, number>()
+  readonly #full = new Set<ShardId>()
   #started = 0
   #calm = false
 
@@ -53,12 +59,22 @@ export class Deployment {
     for (;;) {
       const name = `p${++this.#started}`
       const member = await this.#open(name, migrator).catch(() => undefined)
-      if (member) {
+      if (member && !member.process.isDead) {
         this.members[place] = member
         return member
       }
       await this.#options.time.clock.sleep(100)
     }
+  }
+
+  /** One that lives, the given one if it does. */
+  living(place: number): Member | undefined {
+    const { members } = this
+    for (let i = 0; i < members.length; i++) {
+      const member = members[(place + i) % members.length]!
+      if (!member.process.isDead) return member
+    }
+    return undefined
   }
 
   get shards(): readonly ShardId[] {
@@ -69,18 +85,27 @@ export class Deployment {
     member.process.kill()
   }
 
-  /** Cuts the shard off from everyone, for so long. */
-  cutOff(shard: ShardId, ms: number): void {
-    for (const { connections } of this.members) connections.get(shard)!.down(ms)
+  /** Cuts a shard, or the topology, off from everyone, also from those who start meanwhile. */
+  cutOff(store: ShardId | typeof TOPOLOGY, ms: number): void {
+    this.#downUntil.set(store, this.#options.time.clock.now() + ms)
+    for (const { connections } of this.members) connections.get(store)!.down(ms)
   }
 
   setFull(shard: ShardId, full: boolean): void {
+    if (full) this.#full.add(shard)
+    else this.#full.delete(shard)
     for (const { connections } of this.members) connections.get(shard)!.full = full
+  }
+
+  get isCalm(): boolean {
+    return this.#calm
   }
 
   /** From now on nothing goes wrong any more. What was sent and not yet delivered still arrives. */
   calm(): void {
     this.#calm = true
+    this.#downUntil.clear()
+    this.#full.clear()
     for (const faults of this.#faults) faults.calm()
     for (const { process } of this.members) process.thaw()
   }
@@ -107,23 +132,32 @@ export class Deployment {
   }
 
   async #open(name: string, migrator: MigratorTunables): Promise<Member> {
-    const { time, randomOf, stores, topology, buckets, rates, skewMs } = this.#options
+    const { time, randomOf, stores, topology, buckets, rates, skewMs, onDeath } = this.#options
     const random = randomOf(name)
     const process = new SimulatedProcess(name, time.clock, Math.round((random() * 2 - 1) * skewMs))
-    const connect = (store: string) => {
-      const options = { random: randomOf(`${name} to ${store}`), clock: time.clock, process }
-      return this.#calm ? options : { ...options, ...rates }
+    const connections = new Map<string, FaultInjector>()
+    const options = (store: string): FaultOptions => ({
+      random: randomOf(`${name} to ${store}`),
+      clock: time.clock,
+      process,
+      onCrash: () => onDeath?.(name, `a call to ${store}`),
+      ...(this.#calm ? {} : rates),
+    })
+    const connected = (store: string, faults: FaultInjector) => {
+      const ms = (this.#downUntil.get(store) ?? 0) - time.clock.now()
+      if (ms > 0) faults.down(ms)
+      faults.full = this.#full.has(store)
+      connections.set(store, faults)
+      this.#faults.add(faults)
     }
-    const connections = new Map<ShardId, FaultInjector>()
     const shards: Record<ShardId, ShardStore> = Object.create(null)
     for (const [shard, store] of stores) {
-      const faulty = faultyStore(store, connect(shard))
-      connections.set(shard, faulty.faults)
-      this.#faults.add(faulty.faults)
+      const faulty = faultyStore(store, options(shard))
+      connected(shard, faulty.faults)
       shards[shard] = faulty
     }
-    const faulty = faultyTopology(topology, connect('topology'))
-    this.#faults.add(faulty.faults)
+    const faulty = faultyTopology(topology, options(TOPOLOGY))
+    connected(TOPOLOGY, faulty.faults)
     const opening = ShardRouter.open({
       shards,
       topology: faulty,
@@ -137,7 +171,7 @@ export class Deployment {
         ...migrator,
       },
     })
-    const router = await opening.catch((error) => {
+    const router = await process.answer(opening).catch((error) => {
       process.kill()
       throw error
     })
@@ -146,7 +180,7 @@ export class Deployment {
 
   #reached(process: SimulatedProcess, step: string): Promise<void> | undefined {
     const { diesAt, onDeath } = this.#options
-    if (!diesAt?.(step)) return undefined
+    if (!diesAt?.(step, process.name)) return undefined
     process.kill()
     onDeath?.(process.name, step)
     return process.running()

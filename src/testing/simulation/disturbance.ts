@@ -4,7 +4,7 @@ import type { SegmentId, ShardId } from '../../placement/segment'
 import type { AcceptedResharding } from '../../router/resharding'
 import { ProcessDied } from '../simulated-process'
 import type { VirtualTime } from '../virtual-time'
-import type { Deployment, Member } from './deployment'
+import { type Deployment, type Member, TOPOLOGY } from './deployment'
 
 /**
  * How often each disturbance is chosen, relative to the others. Every simulation leaves out or exaggerates some of them:
@@ -16,9 +16,14 @@ const WEIGHTS = {
   freeze: 6,
   kill: 5,
   cutOff: 6,
+  cutOffTopology: 3,
   fillUp: 3,
+  jump: 3,
 } as const
 const EXAGGERATIONS = [0, 0.3, 1, 1, 3]
+
+/** The faults among them, as they are counted. */
+export const DISTURBANCES = ['freezes', 'kills', 'outages', 'topologyOutages', 'fills', 'jumps'] as const
 
 type Kind = keyof typeof WEIGHTS
 const KINDS = Object.keys(WEIGHTS) as Kind[]
@@ -60,6 +65,9 @@ export class Disturbance {
     freezes: 0,
     kills: 0,
     outages: 0,
+    topologyOutages: 0,
+    fills: 0,
+    jumps: 0,
   }
   readonly outcomes: Record<string, number> = Object.create(null)
   readonly #options: DisturbanceOptions
@@ -106,7 +114,13 @@ export class Disturbance {
       case 'kill':
         return this.#kill(member)
       case 'cutOff':
-        return this.#cutOff()
+        this.counts.outages++
+        return this.#cutOff(this.#randomShard())
+      case 'cutOffTopology':
+        this.counts.topologyOutages++
+        return this.#cutOff(TOPOLOGY)
+      case 'jump':
+        return this.#jump(member)
       case 'fillUp':
         return this.#fillUp()
     }
@@ -161,7 +175,7 @@ export class Disturbance {
       }
       process.answer(resharding.done).then(end, end)
       while (!isRunning()) {
-        await time.clock.sleep(25)
+        await time.clock.sleep(100)
         if (over) return
       }
       await time.clock.sleep(Math.round(random() * 150))
@@ -202,6 +216,7 @@ export class Disturbance {
 
   async #kill(member: Member): Promise<void> {
     const { deployment, tell } = this.#options
+    if (member.process.isDead) return
     this.counts.kills++
     tell(`${member.name}: killed`)
     const place = deployment.members.indexOf(member)
@@ -210,18 +225,26 @@ export class Disturbance {
     tell(`${successor.name}: started in place of ${member.name}`)
   }
 
-  async #cutOff(): Promise<void> {
+  #cutOff(store: string): void {
     const { random, deployment, tell } = this.#options
-    const shard = this.#randomShard()
     const ms = Math.round(random() ** 2 * 8_000)
-    this.counts.outages++
-    tell(`${shard} is down for ${ms} ms`)
-    deployment.cutOff(shard, ms)
+    tell(`${store} is down for ${ms} ms`)
+    deployment.cutOff(store, ms)
+  }
+
+  /** Somebody sets the clock of a running process, by up to a minute and rarely by that much. */
+  #jump({ name, process }: Member): void {
+    const { random, tell } = this.#options
+    const ms = Math.round((random() * 2 - 1) ** 3 * 60_000)
+    this.counts.jumps++
+    tell(`${name}: its clock jumps by ${ms} ms`)
+    process.jump(ms)
   }
 
   async #fillUp(): Promise<void> {
     const { random, time, deployment, tell } = this.#options
     const shard = this.#randomShard()
+    this.counts.fills++
     tell(`${shard} is full`)
     deployment.setFull(shard, true)
     time.clock.sleep(Math.round(random() * 3_000)).then(() => {

@@ -1,3 +1,0 @@
-export { migrate, migrationSql } from './migrate'
-export type { PlaceOptions } from './names'
-export { type PostgresStoreOptions, postgresStore } from './postgres-store'

@@ -1,0 +1,352 @@
+import type { Clock } from '../../clock'
+import { ErrorCode, isForeshardError } from '../../errors'
+import type { FenceCommand, FenceRecord } from '../../placement/fence'
+import { decide, FENCE_TABLE, type FenceRow } from '../../placement/fence-table'
+import { bucketSegment, type SegmentId, type ShardId } from '../../placement/segment'
+import type {
+  Answer,
+  Call,
+  Changes,
+  EraseRequest,
+  FenceListing,
+  IngestRequest,
+  Page,
+  ReadAs,
+  Refusal,
+  ScanRequest,
+  SegmentAt,
+  ShardStore,
+} from '../../shard-store'
+import { type BucketMirror, FenceMirror } from './fence-mirror'
+import { Truth } from './truth'
+
+/** Steps of a bucket that are told with what is wrong with it. */
+const TOLD = 16
+/** One fault makes many problems; the first ones tell. */
+const MOST_PROBLEMS = 8
+
+/** How a row of the fence table is named in counts. */
+export function rowName({ step, from, guard, to }: FenceRow): string {
+  return `${step}: ${from.join('|')} -> ${to}${guard.startsWith('repeat') ? ', repeated' : ''}`
+}
+
+/**
+ * Looks at the bare stores of a deployment, below all faults, after every atomic step: fences against the invariants of
+ * docs/protocol.md and against the table, answers and copies against what was truly written. Its own looks are
+ * part of the step: they are asked for in the same instant, and stores answer in the order in which they were asked.
+ */
+export class Watch {
+  readonly fences = new FenceMirror()
+  /** How often each row of the fence table was taken. */
+  readonly rows: Record<string, number> = Object.fromEntries(FENCE_TABLE.map((row) => [rowName(row), 0]))
+  checks = 0
+  readonly #truth = new Truth()
+  readonly #stores = new Map<ShardId, ShardStore>()
+  readonly #clock: Clock
+  readonly #complain: (what: string) => void
+  readonly #steps = new Map<number, string[]>()
+  #problems = 0
+
+  constructor(clock: Clock, complain: (what: string) => void) {
+    this.#clock = clock
+    this.#complain = complain
+  }
+
+  store(shard: ShardId, store: ShardStore): ShardStore {
+    this.#stores.set(shard, store)
+    return {
+      supports: store.supports,
+      open: (binding) => store.open(binding),
+      execute: (calls) => this.#execute(shard, store, calls),
+      step: (at, command) => this.#step(shard, store, at, command),
+      found: (buckets) => {
+        const done = store.found(buckets)
+        for (const bucketId of buckets)
+          this.#look(shard, store, bucketId, bucketSegment(bucketId), { step: 'found' })
+        return done
+      },
+      fences: (segments) => store.fences(segments),
+      scan: (request) => this.#scan(shard, store, request),
+      changes: (request) => {
+        const answer = store.changes(request)
+        return this.#after(answer, (changes) => this.#checkChanges(shard, request.segment, changes))
+      },
+      ingest: (request) => this.#ingest(shard, store, request),
+      erase: (request) => this.#erase(shard, store, request),
+      size: () => store.size(),
+      close: () => store.close(),
+    }
+  }
+
+  /** The epoch of a segment's record on a shard, 0 where there is none. */
+  epochAt(shard: ShardId, segment: SegmentId): number {
+    return this.fences.epochAt(shard, segment)
+  }
+
+  // --- client operations ---
+
+  #execute(shard: ShardId, store: ShardStore, calls: readonly Call[]): Promise<Answer[]> {
+    const answer = store.execute(calls)
+    const activating = calls.filter((call) => call.proof && this.#record(shard, call).state === 'importing')
+    const own = this.#after(answer, (answers) => {
+      for (const [i, call] of calls.entries()) this.#answered(shard, call, answers[i]!)
+    })
+    for (const { segment, bucketId, epoch } of activating) {
+      this.#look(shard, store, bucketId, segment)
+      this.#compare(shard, { segment, bucketId }, { role: 'owner', epoch }, 'as it was activated')
+    }
+    return own
+  }
+
+  #answered(shard: ShardId, call: Call, answer: Answer): void {
+    const { segment, bucketId, epoch, key, tag, proof } = call
+    const bucket = this.fences.bucket(shard, bucketId)
+    if (proof && bucket.record(segment).state === 'importing') {
+      const decision = decide(bucket, segment, { step: 'activate', proof }, this.#clock.now())
+      if (decision.ok) {
+        this.#took(shard, bucketId, segment, { step: 'activate', proof }, decision.row, decision.record)
+        bucket.put(segment, decision.record)
+      }
+    }
+    const record = bucket.record(segment)
+    const owns = record.state === 'owned' && record.epoch === epoch && !record.carved.has(tag)
+    const what = `${call.operation.kind} ${key} as ${segment} @ ${epoch}`
+    if (!answer.ok) {
+      this.#refused(shard, bucketId, what, owns, record, answer)
+      return
+    }
+    this.checks++
+    if (!owns) {
+      this.#problem(bucketId, `I1: ${shard} served ${what}, and has that ${record.state} @ ${record.epoch}`)
+      return
+    }
+    const wrong = this.#truth.carriedOut(call, answer, this.#clock.now())
+    if (wrong) this.#problem(bucketId, `I3: ${shard}: ${wrong}`)
+    if (answer.seq > record.seq) {
+      bucket.put(segment, { ...record, seq: answer.seq })
+      this.#tell(bucketId, `${shard}: ${what}, seq ${answer.seq}`)
+    }
+  }
+
+  #refused(
+    shard: ShardId,
+    bucketId: number,
+    what: string,
+    owns: boolean,
+    record: FenceRecord,
+    { reason }: Refusal,
+  ): void {
+    if (reason === 'elsewhere') {
+      if (owns) this.#problem(bucketId, `I7: ${shard} owns it and refused ${what}`)
+    } else if (!owns || record.export === 0 || this.#clock.now() >= record.holdUntil)
+      this.#problem(bucketId, `I7: ${shard} held ${what} back without a hold`)
+  }
+
+  // --- steps of migrators ---
+
+  #step(shard: ShardId, store: ShardStore, at: SegmentAt, command: FenceCommand) {
+    const { segment, bucketId } = at
+    const before = this.#record(shard, at)
+    const answer = store.step(at, command)
+    this.#look(shard, store, bucketId, segment, command, answer)
+    // The commit: from now on the target's copy is all there is.
+    if (command.step === 'cutover' && before.state === 'owned' && before.export === command.ticket)
+      this.#compare(before.peer, at, { role: 'target', ticket: command.ticket }, 'as the handoff committed')
+    if (command.step === 'activate' && before.state === 'importing')
+      this.#compare(shard, at, { role: 'owner', epoch: command.proof.epoch }, 'as it was activated')
+    return answer
+  }
+
+  #ingest(shard: ShardId, store: ShardStore, request: IngestRequest) {
+    const { segment, bucketId, epoch, ticket, batch } = request
+    const { state, epoch: now } = this.#record(shard, request)
+    const committed = this.fences.isCommitted(shard, bucketId, segment)
+    const answer = store.ingest(request)
+    this.#look(shard, store, bucketId, segment, { step: 'ingest', epoch, ticket, batch }, answer)
+    if (state === 'owned') this.#compare(shard, request, { role: 'owner', epoch: now }, 'after a late batch')
+    if (committed) this.#compare(shard, request, { role: 'target', ticket }, 'after a late batch')
+    return answer
+  }
+
+  /** Afterwards nothing is gone that a live record governs (I8). */
+  #erase(shard: ShardId, store: ShardStore, request: EraseRequest) {
+    const { segment, bucketId } = request
+    const answer = store.erase(request)
+    const step: FenceCommand =
+      request.step === 'sweep'
+        ? { step: 'sweep', ticket: request.ticket, empty: false }
+        : { step: 'purge', epoch: request.epoch }
+    this.#look(shard, store, bucketId, segment, step, answer)
+    for (const [other, record] of this.fences.bucket(shard, bucketId).records) {
+      const at = { segment: other, bucketId }
+      const when = `after a ${request.step} of ${segment}`
+      if (record.state === 'owned') this.#compare(shard, at, { role: 'owner', epoch: record.epoch }, when)
+      else if (this.fences.isCommitted(shard, bucketId, other))
+        this.#compare(shard, at, { role: 'target', ticket: record.ticket }, when)
+    }
+    return answer
+  }
+
+  // --- what is read for a copy ---
+
+  #scan(shard: ShardId, store: ShardStore, request: ScanRequest): Promise<Page> {
+    return this.#after(store.scan(request), (page) => {
+      if (!page.ok || request.as.role === 'target') return
+      this.checks++
+      for (const entry of page.entries) {
+        const wrong = this.#truth.differs(entry, this.#clock.now())
+        if (wrong) this.#problem(request.bucketId, `I3: ${shard}, which owns ${request.segment}: ${wrong}`)
+      }
+    })
+  }
+
+  #checkChanges(shard: ShardId, segment: SegmentId, answer: Changes): void {
+    if (!answer.ok) return
+    this.checks++
+    for (const { key, entry } of answer.changes) {
+      const now = this.#clock.now()
+      const wrong = entry
+        ? this.#truth.differs(entry, now)
+        : this.#truth.has(key, now) && `${key} is told as deleted, and is there`
+      if (wrong) this.#complain(`I3: the change log of ${segment} on ${shard}: ${wrong}`)
+    }
+  }
+
+  // --- looks ---
+
+  /** Reads the fences of a bucket in the instant after a step, and checks them once the step is answered. */
+  #look(
+    shard: ShardId,
+    store: ShardStore,
+    bucketId: number,
+    segment: SegmentId,
+    command?: FenceCommand,
+    answer?: Promise<{ ok: boolean }>,
+  ): void {
+    let ok: boolean | undefined
+    answer?.then(
+      (it) => {
+        ok = it.ok
+      },
+      () => {},
+    )
+    const looked = store.fences(this.fences.segments(bucketId, segment))
+    const check = (listings: readonly FenceListing[]) => {
+      this.checks++
+      const bucket = this.fences.bucket(shard, bucketId)
+      if (command) this.#judge(shard, bucket, segment, command, ok)
+      const before = bucket.record(segment)
+      const back = bucket.take(listings)
+      const { epoch, state } = bucket.record(segment)
+      if (command?.step === 'split' && epoch > before.epoch) this.#truth.carve(segment, bucketId)
+      if (command?.step === 'merge' && state !== before.state) this.#truth.fold(segment, bucketId)
+      for (const what of back) this.#problem(bucketId, `I6: on ${shard} ${what}`)
+      for (const [other, { state, seq }] of bucket.records)
+        if (state === 'owned' && seq !== this.#truth.seq(other))
+          this.#problem(
+            bucketId,
+            `I3: ${shard} owns ${other} at seq ${seq}, after ${this.#truth.seq(other)} writes`,
+          )
+      const wrong = this.fences.contradiction(bucketId)
+      if (wrong) this.#problem(bucketId, wrong)
+    }
+    looked.then(check).catch((error) => this.#failed(error))
+  }
+
+  /** Whether the shard granted a step that the table grants, on the fences as they were before. */
+  #judge(
+    shard: ShardId,
+    bucket: BucketMirror,
+    segment: SegmentId,
+    command: FenceCommand,
+    ok: boolean | undefined,
+  ): void {
+    const decision = decide(bucket, segment, command, this.#clock.now())
+    if (ok !== undefined && ok !== decision.ok)
+      this.#problem(
+        bucket.bucketId,
+        `${shard} ${ok ? 'granted' : 'refused'} ${command.step} of ${segment}, against the table: it is ${decision.record.state} @ ${decision.record.epoch} there`,
+      )
+    if (decision.ok) this.#took(shard, bucket.bucketId, segment, command, decision.row, decision.record)
+    else this.#tell(bucket.bucketId, `${shard}: refused ${describe(command)} of ${segment}`)
+  }
+
+  #took(
+    shard: ShardId,
+    bucketId: number,
+    segment: SegmentId,
+    command: FenceCommand,
+    row: FenceRow,
+    { state, epoch }: FenceRecord,
+  ): void {
+    const name = rowName(row)
+    this.rows[name] = (this.rows[name] ?? 0) + 1
+    const repeated = row.guard.startsWith('repeat') ? ', repeated' : ''
+    this.#tell(bucketId, `${shard}: ${describe(command)} of ${segment}${repeated}, ${state} @ ${epoch}`)
+  }
+
+  /** Reads a segment in the instant after a step: it must be all that was ever written and not deleted. */
+  #compare(shard: ShardId, at: SegmentAt, as: ReadAs, when: string): void {
+    const store = this.#stores.get(shard)
+    if (!store) return
+    const { segment, bucketId } = at
+    const check = (page: Page) => {
+      // It is not what it was any more: another step came between the look before and this one.
+      if (!page.ok || (as.role === 'target' && !this.fences.isCommitted(shard, bucketId, segment))) return
+      this.checks++
+      const { carved } = this.#record(shard, at)
+      const now = this.#clock.now()
+      const wrong = this.#truth.difference(
+        segment,
+        bucketId,
+        carved,
+        page.entries,
+        page.next === undefined,
+        now,
+      )
+      if (wrong) this.#problem(bucketId, `I3: the copy of ${segment} on ${shard} ${when}: ${wrong}`)
+    }
+    store
+      .scan({ segment, bucketId, as, want: 'values', limit: 10_000 })
+      .then(check)
+      .catch((error) => this.#failed(error))
+  }
+
+  /** A request that comes when everybody has closed the store is refused, and so is the look at what it did. */
+  #failed(error: Error): void {
+    if (!isForeshardError(error, ErrorCode.CLOSED)) this.#complain(`the watch failed: ${error.stack}`)
+  }
+
+  #record(shard: ShardId, { segment, bucketId }: SegmentAt): FenceRecord {
+    return this.fences.bucket(shard, bucketId).record(segment)
+  }
+
+  /** The same answer, after it was looked at, before anybody else sees it. */
+  #after<T>(answer: Promise<T>, look: (answer: T) => void): Promise<T> {
+    return answer.then((it) => {
+      look(it)
+      return it
+    })
+  }
+
+  #tell(bucketId: number, line: string): void {
+    const steps = this.#steps.get(bucketId)
+    const at = `${String(Math.round(this.#clock.now() - 1_000_000)).padStart(7)}  ${line}`
+    if (!steps) this.#steps.set(bucketId, [at])
+    else if (steps.push(at) > 4 * TOLD) steps.splice(0, 3 * TOLD)
+  }
+
+  #problem(bucketId: number, what: string): void {
+    if (++this.#problems > MOST_PROBLEMS) return
+    const last = (this.#steps.get(bucketId) ?? []).slice(-TOLD)
+    this.#complain(
+      [what, `  the last steps on #${bucketId} and its tags:`, ...last.map((line) => `  ${line}`)].join('\n'),
+    )
+  }
+}
+
+function describe(command: FenceCommand): string {
+  const { step, ...rest } = command
+  const named = Object.entries(rest).filter(([, value]) => typeof value === 'number')
+  return [step, ...named.map(([name, value]) => `${name} ${value}`)].join(' ')
+}
