@@ -4,6 +4,7 @@ export default defineConfig({
   entry: {
     index: 'src/index.ts',
     lmdb: 'src/backends/lmdb/index.ts',
+    postgres: 'src/backends/postgres/index.ts',
     redis: 'src/backends/redis/index.ts',
     testing: 'src/testing/index.ts',
     cli: 'src/cli/main.ts',
@@ -16,6 +17,7 @@ export default defineConfig({
     entry: {
       index: 'src/index.ts',
       lmdb: 'src/backends/lmdb/index.ts',
+      postgres: 'src/backends/postgres/index.ts',
       redis: 'src/backends/redis/index.ts',
       testing: 'src/testing/index.ts',
     },

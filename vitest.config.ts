@@ -10,6 +10,10 @@ export default defineConfig({
         find: /^foreshard\/redis$/,
         replacement: resolve(import.meta.dirname, 'src/backends/redis/index.ts'),
       },
+      {
+        find: /^foreshard\/postgres$/,
+        replacement: resolve(import.meta.dirname, 'src/backends/postgres/index.ts'),
+      },
       { find: /^foreshard\/testing$/, replacement: resolve(import.meta.dirname, 'src/testing/index.ts') },
     ],
   },
