@@ -15,6 +15,10 @@ export interface Clock {
 /** A source of numbers in [0, 1). */
 export type Random = () => number
 
+/** Node takes a longer time for a millisecond: 24.8 days. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1
+
+/** A time over the longest of a timer is waited for in parts; of `every`, up to one part more. */
 export const systemClock: Clock = {
   now: () => Date.now(),
   sleep: (ms, signal) =>
@@ -26,14 +30,31 @@ export const systemClock: Clock = {
         clearTimeout(timer)
         reject(signal!.reason)
       }
-      const timer = setTimeout(() => {
-        signal?.removeEventListener('abort', onAbort)
-        resolve()
-      }, ms)
+      let timer: NodeJS.Timeout
+      const wait = (left: number) => {
+        timer = setTimeout(
+          () => {
+            if (left > LONGEST_TIMER_MS) return wait(left - LONGEST_TIMER_MS)
+            signal?.removeEventListener('abort', onAbort)
+            resolve()
+          },
+          Math.min(left, LONGEST_TIMER_MS),
+        )
+      }
+      wait(ms)
       signal?.addEventListener('abort', onAbort, { once: true })
     }),
   every: (ms, fn) => {
-    const timer = setInterval(fn, ms)
+    let left = ms
+    const timer = setInterval(
+      () => {
+        left -= LONGEST_TIMER_MS
+        if (left > 0) return
+        left = ms
+        fn()
+      },
+      Math.min(ms, LONGEST_TIMER_MS),
+    )
     timer.unref()
     return () => clearInterval(timer)
   },

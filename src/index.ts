@@ -54,21 +54,11 @@ export type { EntryToSet } from './router/many'
 export type { AddShardOptions, DrainShardOptions } from './router/membership'
 export type { RouterMetrics, SegmentMetrics, ShardMetrics } from './router/metrics'
 export type { AccessListener } from './router/observers'
-export type { UpdateOptions, Versioned } from './router/operations'
-export type {
-  DeleteOptions,
-  MigratorTunables,
-  OperationLabels,
-  RouterOptions,
-  SetOptions,
-} from './router/options'
-export type {
-  AcceptedResharding,
-  RefusedResharding,
-  Resharding,
-  ReshardingOptions,
-  RollbackOptions,
-} from './router/resharding'
+export type { DeleteOptions, OperationLabels, SetOptions, UpdateOptions } from './router/operation-options'
+export type { Versioned } from './router/operations'
+export type { MigratorTunables, RouterOptions } from './router/options'
+export type { AcceptedResharding, RefusedResharding, Resharding } from './router/resharding'
+export type { ReshardingOptions, RollbackOptions } from './router/resharding-options'
 export { type EntriesOptions, ShardRouter } from './router/router'
 export type { ShardStore, ShardSupports } from './shard-store'
 export type { Topology, TopologyStore } from './topology-store'

@@ -1,4 +1,4 @@
-import { invalid } from './errors'
+import { invalid, shown } from './errors'
 
 /** The names of all fields of T: the compiler sees to it that none is missing and none is too many. */
 export type Fields<T> = { readonly [K in keyof T]-?: true }
@@ -29,6 +29,17 @@ export function checkOptionalFields<T extends object>(
   field: string,
 ): asserts given is T | undefined {
   if (given !== undefined) checkFields(given, known, field)
+}
+
+/** Refuses an event that is never told, and a listener that cannot be called. */
+export function checkEvent<T extends object>(event: unknown, listener: unknown, known: Fields<T>): void {
+  if (typeof event !== 'string' || !Object.hasOwn(known, event)) {
+    const names = Object.keys(known)
+    const nearest = typeof event === 'string' ? nearestName(event, names) : undefined
+    const cure = nearest ? `did you mean ${nearest}?` : `there are ${names.join(', ')}`
+    throw invalid('event', `${shown(event)} is never told; ${cure}`)
+  }
+  if (typeof listener !== 'function') throw invalid('listener', `must be a function, not ${shown(listener)}`)
 }
 
 /** The known name that this one was probably meant to be, undefined where none is near. */

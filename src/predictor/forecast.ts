@@ -1,4 +1,5 @@
-import { invalid } from '../errors'
+import { invalid, shown } from '../errors'
+import { checkFields, type Fields } from '../options'
 import { countProfile, countQuantile } from './forecast/count-profile'
 import { ensemble, type Weighted } from './forecast/ensemble'
 import { History } from './forecast/history'
@@ -30,6 +31,8 @@ export interface ForecastOptions {
   /** Share of the actual values that should lie between lower and upper; in (0, 1), .95 if not given. */
   level?: number
 }
+
+const FORECAST_FIELDS: Fields<ForecastOptions> = { horizon: true, seasonality: true, level: true }
 
 export interface ForecastModel {
   /** The members that were averaged and their weights, which add up to 1. */
@@ -169,11 +172,13 @@ function finite(value: number): number {
 function validated(series: ArrayLike<number>, options: ForecastOptions) {
   if (series === null || typeof series !== 'object' || !Number.isInteger(series.length) || series.length < 0)
     throw invalid('series', 'must be an array of numbers, or a typed array, one number an interval')
-  if (options === null || typeof options !== 'object')
-    throw invalid('options', 'must be an object with a horizon')
+  checkFields(options, FORECAST_FIELDS, 'options')
   const { horizon, seasonality, level = 0.95 } = options
   if (!Number.isInteger(horizon) || horizon < 1 || horizon > MAX_HORIZON)
-    throw invalid('options.horizon', `must be a whole number of intervals, 1 to ${MAX_HORIZON}`)
+    throw invalid(
+      'options.horizon',
+      `must be a whole number of intervals, 1 to ${MAX_HORIZON}, not ${shown(horizon)}`,
+    )
   if (typeof level !== 'number' || !(level > 0 && level < 1))
     throw invalid('options.level', 'must lie between 0 and 1, both excluded, as 0.95')
   if (seasonality === undefined) return { horizon, level, given: undefined }

@@ -1,4 +1,5 @@
-import { invalid } from '../errors'
+import { invalid, shown } from '../errors'
+import { checkFields, type Fields } from '../options'
 import { DEFAULT_OBJECTIVE, type Objective } from './prediction'
 
 /**
@@ -100,17 +101,23 @@ export function weigh(objective: Objective, imbalance: number, crossing: number,
   return objective.imbalance * imbalance + objective.crossing * crossing + objective.churn * churn
 }
 
+const OBJECTIVE_FIELDS: Fields<Objective> = {
+  imbalance: true,
+  crossing: true,
+  churn: true,
+  writeWeight: true,
+}
+
 /** The whole objective: what is not given keeps its default. */
 export function checkObjective(given: Partial<Objective> | undefined, field = 'objective'): Objective {
   if (given === undefined) return DEFAULT_OBJECTIVE
-  if (given === null || typeof given !== 'object')
-    throw invalid(field, 'must be { imbalance?, crossing?, churn?, writeWeight? }')
+  checkFields(given, OBJECTIVE_FIELDS, field)
   const objective = { ...DEFAULT_OBJECTIVE }
   for (const name of Object.keys(DEFAULT_OBJECTIVE) as (keyof Objective)[]) {
     const value = given[name]
     if (value === undefined) continue
     if (!Number.isFinite(value) || value < 0)
-      throw invalid(`${field}.${name}`, `must be a finite number, not negative, not ${String(value)}`)
+      throw invalid(`${field}.${name}`, `must be a finite number, not negative, not ${shown(value)}`)
     objective[name] = value
   }
   return objective

@@ -1,10 +1,12 @@
 import { type Clock, type Random, seededRandom, systemClock } from '../clock'
-import { invalid } from '../errors'
+import { invalid, shown } from '../errors'
+import { checkFields, type Fields } from '../options'
 import type { Placement } from '../placement/assignment'
 import { checkBuckets, checkShards, type ShardWeight } from '../placement/ring'
 import type { SegmentId, ShardAssignmentMap, ShardId } from '../placement/segment'
 import { checkSegment } from '../placement/segment'
 import { compileTagRule, type DataRelationships, type SchemaInfo } from '../placement/tag'
+import { LATEST_MS } from '../tracking/access-log'
 import type { TrackingAttributes } from '../tracking/tracking-attributes'
 import { checkObjective } from './objective'
 import type { MoveBudget, Objective } from './prediction'
@@ -14,6 +16,8 @@ export const HOUR_MS = 60 * MINUTE_MS
 export const DAY_MS = 24 * HOUR_MS
 /** Four weeks of hours. */
 const HISTORY = 672
+/** The ring of intervals is an array of its own. */
+const LONGEST_HISTORY = 1 << 20
 /** Slots × intervals that a predictor may hold at most: 256 MiB of loads. */
 const MOST_CELLS = 1 << 26
 const LONGEST_HORIZON = 1_000
@@ -61,6 +65,32 @@ export interface PredictRequest {
   trackingAttributes?: readonly TrackingAttributes[]
 }
 
+const PREDICTOR_FIELDS: Fields<PredictorOptions> = {
+  shards: true,
+  buckets: true,
+  seed: true,
+  schema: true,
+  relationships: true,
+  intervalMs: true,
+  history: true,
+  hotTags: true,
+  objective: true,
+  halfLifeMs: true,
+  tolerance: true,
+  random: true,
+  clock: true,
+}
+export const REQUEST_FIELDS: Fields<PredictRequest> = {
+  placement: true,
+  horizonMs: true,
+  budget: true,
+  now: true,
+  forbidden: true,
+  draining: true,
+  inFlight: true,
+  trackingAttributes: true,
+}
+
 export interface Settings {
   readonly shards: readonly Required<ShardWeight>[]
   readonly buckets: number
@@ -78,14 +108,13 @@ export interface Settings {
 }
 
 export function checkOptions(options: PredictorOptions): Settings {
-  if (options === null || typeof options !== 'object')
-    throw invalid('options', 'must be { shards, buckets?, intervalMs?, … }')
+  checkFields(options, PREDICTOR_FIELDS, 'options')
   const shards = checkShards(options.shards, 'options.shards')
   if (shards.length === 0) throw invalid('options.shards', 'is empty; name at least one shard')
   const buckets = checkBuckets(options.buckets)
   const seed = whole(options.seed, 0, 0, 0xffffffff, 'options.seed')
   const hotTags = whole(options.hotTags, 512, 0, 16_384, 'options.hotTags')
-  const most = Math.floor(MOST_CELLS / (buckets + hotTags))
+  const most = Math.min(LONGEST_HISTORY, Math.floor(MOST_CELLS / (buckets + hotTags)))
   if (options.history !== undefined && options.history > most)
     throw invalid(
       'options.history',
@@ -106,11 +135,11 @@ export function checkOptions(options: PredictorOptions): Settings {
     seed,
     schema: options.schema,
     relationships: options.relationships,
-    intervalMs: positive(options.intervalMs, HOUR_MS, 'options.intervalMs'),
+    intervalMs: duration(options.intervalMs, HOUR_MS, 'options.intervalMs'),
     history,
     hotTags,
     objective: checkObjective(options.objective, 'options.objective'),
-    halfLifeMs: positive(options.halfLifeMs, HOUR_MS, 'options.halfLifeMs'),
+    halfLifeMs: duration(options.halfLifeMs, HOUR_MS, 'options.halfLifeMs'),
     tolerance: fraction(options.tolerance, 0.02, 'options.tolerance'),
     random: options.random ?? seededRandom(0x5eed),
     clock: options.clock ?? systemClock,
@@ -137,7 +166,7 @@ export function checkRequest(
   settings: Settings,
 ): CheckedRequest {
   const { intervalMs, buckets, seed } = settings
-  if (typeof placement?.segmentOf !== 'function')
+  if (typeof placement?.segmentOf !== 'function' || typeof placement.with !== 'function')
     throw invalid('placement', 'must be a Placement, such as router.placement')
   if (placement.buckets !== buckets || placement.seed !== seed)
     throw invalid(
@@ -149,15 +178,19 @@ export function checkRequest(
   if (horizon > LONGEST_HORIZON)
     throw invalid('horizonMs', `may be at most ${LONGEST_HORIZON} intervals of ${intervalMs} ms`)
   const now = request.now ?? settings.clock.now()
-  if (!Number.isFinite(now) || now < 0) throw invalid('now', 'must be milliseconds since the epoch')
-  const budget = request.budget ?? {}
-  if (budget === null || typeof budget !== 'object')
-    throw invalid('budget', 'must be { maxMoves?, maxLoadShare?, maxBytes? }')
+  if (!(typeof now === 'number' && now >= 0 && now <= LATEST_MS))
+    throw invalid('now', `must be milliseconds since the epoch, not ${shown(now)}`)
+  const budget = checkBudget(request.budget, 'budget')
   const known = new Set(placement.shards)
   const shardSet = (given: Iterable<ShardId> | undefined, field: string) => {
-    const set = new Set(given ?? [])
-    for (const shard of set)
-      if (!known.has(shard)) throw invalid(field, `${String(shard)} is no shard of the placement`)
+    if (given === undefined) return new Set<ShardId>()
+    if (given === null || typeof given !== 'object' || !(Symbol.iterator in given))
+      throw invalid(field, `must be an array or another iterable of shards, not ${shown(given)}`)
+    const set = new Set<ShardId>()
+    for (const shard of given) {
+      if (!known.has(shard)) throw invalid(field, `${shown(shard)} is no shard of the placement`)
+      set.add(shard)
+    }
     return set
   }
   const inFlight = request.inFlight ?? new Map()
@@ -165,9 +198,7 @@ export function checkRequest(
   return {
     horizon,
     now,
-    maxMoves: limit(budget.maxMoves, 'budget.maxMoves'),
-    maxLoadShare: limit(budget.maxLoadShare, 'budget.maxLoadShare'),
-    maxBytes: limit(budget.maxBytes, 'budget.maxBytes'),
+    ...budget,
     forbidden: shardSet(request.forbidden, 'forbidden'),
     draining: shardSet(request.draining, 'draining'),
     inFlight,
@@ -203,30 +234,46 @@ function ratesOf(attributes: readonly TrackingAttributes[], settings: Settings):
   )
 }
 
-function limit(value: number | undefined, field: string): number {
-  if (value === undefined) return Number.POSITIVE_INFINITY
-  if (typeof value !== 'number' || Number.isNaN(value) || value < 0)
-    throw invalid(field, `must be a number, not negative, not ${String(value)}`)
-  return value
+const BUDGET_FIELDS: Fields<MoveBudget> = { maxMoves: true, maxLoadShare: true, maxBytes: true }
+
+/** The whole budget: a limit that is not given is none. */
+export function checkBudget(given: MoveBudget | undefined, field: string): Required<MoveBudget> {
+  const budget = given ?? {}
+  checkFields(budget, BUDGET_FIELDS, field)
+  const limit = (name: keyof MoveBudget) => {
+    const value = budget[name] ?? Number.POSITIVE_INFINITY
+    if (typeof value !== 'number' || !(value >= 0))
+      throw invalid(`${field}.${name}`, `must be a number, not negative, not ${shown(value)}`)
+    return value
+  }
+  return { maxMoves: limit('maxMoves'), maxLoadShare: limit('maxLoadShare'), maxBytes: limit('maxBytes') }
 }
 
 function whole(value: number | undefined, otherwise: number, min: number, max: number, field: string) {
   if (value === undefined) return otherwise
   if (!Number.isInteger(value) || value < min || value > max)
-    throw invalid(field, `must be a whole number from ${min} to ${max}, not ${String(value)}`)
+    throw invalid(field, `must be a whole number from ${min} to ${max}, not ${shown(value)}`)
   return value
+}
+
+/** Fractions of a millisecond are no time that a clock tells. */
+function duration(value: number | undefined, otherwise: number, field: string): number {
+  const ms = positive(value, otherwise, field)
+  if (ms < 1 || ms > LATEST_MS)
+    throw invalid(field, `must be from 1 to ${LATEST_MS} milliseconds, not ${shown(value)}`)
+  return ms
 }
 
 function positive(value: number | undefined, otherwise: number, field: string): number {
   if (value === undefined) return otherwise
   if (!Number.isFinite(value) || value <= 0)
-    throw invalid(field, `must be a finite number of milliseconds above 0, not ${String(value)}`)
+    throw invalid(field, `must be a finite number of milliseconds above 0, not ${shown(value)}`)
   return value
 }
 
 function fraction(value: number | undefined, otherwise: number, field: string): number {
   if (value === undefined) return otherwise
   if (!Number.isFinite(value) || value < 0 || value > 1)
-    throw invalid(field, `must lie between 0 and 1, not ${String(value)}`)
+    throw invalid(field, `must lie between 0 and 1, not ${shown(value)}`)
   return value
 }

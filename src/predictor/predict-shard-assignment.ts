@@ -1,5 +1,6 @@
 import { type Clock, systemClock } from '../clock'
-import { invalid } from '../errors'
+import { invalid, shown } from '../errors'
+import { checkFields, type Fields } from '../options'
 import { Placement } from '../placement/assignment'
 import type { DataRelationships, SchemaInfo } from '../placement/tag'
 import { type AccessLogEntry, refusedBecause } from '../tracking/access-log'
@@ -22,6 +23,26 @@ export type PredictShardAssignmentOptions = Omit<
     shards?: PredictorOptions['shards']
   }
 
+const PREDICTION_FIELDS: Fields<PredictShardAssignmentOptions> = {
+  shards: true,
+  buckets: true,
+  seed: true,
+  intervalMs: true,
+  history: true,
+  hotTags: true,
+  objective: true,
+  halfLifeMs: true,
+  tolerance: true,
+  random: true,
+  placement: true,
+  horizonMs: true,
+  budget: true,
+  now: true,
+  forbidden: true,
+  draining: true,
+  inFlight: true,
+}
+
 export interface PredictedShardAssignment extends ShardAssignmentPrediction {
   /** What of the log was used, and what was refused and why. */
   readonly ingested: IngestReport
@@ -39,11 +60,12 @@ export async function predictShardAssignment(
   trackingAttributes: readonly TrackingAttributes[] | undefined | null,
   options: PredictShardAssignmentOptions,
 ): Promise<PredictedShardAssignment> {
-  if (options === null || typeof options !== 'object')
-    throw invalid('options', 'must be { shards, … } or { placement, … }')
+  checkFields(options, PREDICTION_FIELDS, 'options')
   const entries = await collect(historicalAccessLogs)
   const schema = schemaInfo ?? undefined
   const relationships = dataRelationships ?? undefined
+  if (options.placement !== undefined && typeof options.placement?.weightOf !== 'function')
+    throw invalid('options.placement', `must be a Placement, not ${shown(options.placement)}`)
   const placement = options.placement ?? initialPlacement(options, schema, relationships)
   const good = entries.filter((entry) => refusedBecause(entry) === undefined)
   good.sort((a, b) => a.timestamp - b.timestamp)

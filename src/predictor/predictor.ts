@@ -1,7 +1,8 @@
 import { seededRandom } from '../clock'
-import { ErrorCode, ForeshardError, invalid } from '../errors'
+import { ErrorCode, ForeshardError } from '../errors'
+import { checkFields, type Fields } from '../options'
 import { Placement } from '../placement/assignment'
-import type { SegmentId } from '../placement/segment'
+import { checkSegment, type SegmentId } from '../placement/segment'
 import type { AccessLogEntry } from '../tracking/access-log'
 import { type Forecast, forecast } from './forecast'
 import { type IngestReport, ingest } from './ingest'
@@ -10,6 +11,7 @@ import {
   checkRequest,
   type PredictorOptions,
   type PredictRequest,
+  REQUEST_FIELDS,
   type Settings,
 } from './options'
 import type { ShardAssignmentPrediction } from './prediction'
@@ -39,6 +41,9 @@ export interface ForecastRequest {
   /** Share of the actual values that should lie between lower and upper. */
   level?: number
 }
+
+const FORECAST_FIELDS: Fields<ForecastRequest> = { horizonMs: true, now: true, level: true }
+const OWN_FIELDS: Fields<Pick<PredictorOptions, 'clock' | 'random'>> = { clock: true, random: true }
 
 /**
  * Access log in, shard assignment recommendations out. No I/O: it cannot touch data. What it holds is bounded, whatever the number of
@@ -72,9 +77,8 @@ export class Predictor {
   }
 
   /** What should move, where to, and why. Never changes what was recorded. */
-  predict(request: PredictRequest = {}): Promise<ShardAssignmentPrediction> {
-    if (request === null || typeof request !== 'object')
-      throw invalid('request', 'must be { placement?, horizonMs?, budget?, now? }')
+  async predict(request: PredictRequest = {}): Promise<ShardAssignmentPrediction> {
+    checkFields(request, REQUEST_FIELDS, 'request')
     const placement = request.placement ?? this.placement
     return this.#recommender.predict(placement, checkRequest(request, placement, this.#settings))
   }
@@ -88,6 +92,8 @@ export class Predictor {
 
   /** The forecast load of one segment; undefined for a segment that was never accessed. */
   forecast(segment: SegmentId, request: ForecastRequest = {}): Forecast | undefined {
+    checkFields(request, FORECAST_FIELDS, 'request')
+    checkSegment(segment, this.#settings.buckets, 'segment')
     const series = this.#recommender.seriesOf(segment, request.now)
     if (series === undefined) return undefined
     const { intervalMs } = this.#settings
@@ -129,6 +135,7 @@ export class Predictor {
     snapshot: PredictorSnapshot,
     own: Pick<PredictorOptions, 'clock' | 'random'> = {},
   ): Predictor {
+    checkFields(own, OWN_FIELDS, 'own')
     const { options, adopt } = readSnapshot(snapshot)
     let predictor: Predictor
     try {

@@ -1,10 +1,12 @@
 import type { Clock } from '../clock'
-import { invalid } from '../errors'
+import { invalid, shown } from '../errors'
+import { checkFields, checkOptionalFields, type Fields } from '../options'
 import type { Placement } from '../placement/assignment'
 import type { ShardAssignmentMap } from '../placement/segment'
-import type { PredictRequest } from '../predictor/options'
+import { checkBudget, type PredictRequest } from '../predictor/options'
 import type { MoveBudget, ShardAssignmentPrediction } from '../predictor/prediction'
-import type { Resharding, ReshardingOptions } from '../router/resharding'
+import type { Resharding } from '../router/resharding'
+import type { ReshardingOptions } from '../router/resharding-options'
 import type { AccessLogEntry } from '../tracking/access-log'
 import { DEFAULT_COSTS, type DecisionRules, type MovingCosts } from './decision'
 
@@ -59,22 +61,49 @@ export interface RebalancerOptions {
 
 const HOUR_MS = 3_600_000
 
+const REBALANCER_FIELDS: Fields<RebalancerOptions> = {
+  router: true,
+  predictor: true,
+  mode: true,
+  intervalMs: true,
+  horizonMs: true,
+  cooldownMs: true,
+  budget: true,
+  minConfidence: true,
+  minGain: true,
+  costs: true,
+  migration: true,
+  clock: true,
+}
+const COST_FIELDS: Fields<MovingCosts> = { perMove: true, perMillionKeys: true, perGibibyte: true }
+const MIGRATION_FIELDS: Fields<NonNullable<RebalancerOptions['migration']>> = {
+  maxKeysPerSecond: true,
+  maxBytesPerSecond: true,
+  concurrency: true,
+  verify: true,
+  retainMs: true,
+}
+
 /** Refuses what is malformed, naming the field; gives the rest with its defaults. */
 export function checkOptions(options: RebalancerOptions) {
-  if (options === null || typeof options !== 'object')
-    throw invalid('options', 'must be { router, predictor, mode?, … }')
+  checkFields(options, REBALANCER_FIELDS, 'options')
+  checkOptionalFields(options.costs, COST_FIELDS, 'options.costs')
+  checkOptionalFields(options.migration, MIGRATION_FIELDS, 'options.migration')
+  checkBudget(options.budget, 'options.budget')
+  if (options.clock !== undefined && typeof options.clock?.every !== 'function')
+    throw invalid('options.clock', 'must be a Clock: { now, sleep, every }')
   const { router, predictor, mode = 'suggest', intervalMs = HOUR_MS } = options
   for (const method of ['observe', 'requestResharding', 'monitorReshardingProgress'] as const)
     if (typeof router?.[method] !== 'function') throw invalid('options.router', 'must be a ShardRouter')
   for (const method of ['record', 'predict'] as const)
     if (typeof predictor?.[method] !== 'function') throw invalid('options.predictor', 'must be a Predictor')
   if (mode !== 'observe' && mode !== 'suggest' && mode !== 'auto')
-    throw invalid('options.mode', `must be 'observe', 'suggest' or 'auto', not ${JSON.stringify(mode)}`)
+    throw invalid('options.mode', `must be 'observe', 'suggest' or 'auto', not ${shown(mode)}`)
   const number = (value: number, field: string, least: number, most = Number.MAX_VALUE) => {
     if (typeof value !== 'number' || !(value >= least && value <= most))
       throw invalid(
         field,
-        `must be a number from ${least}${most < 2 ? ` to ${most}` : ''}, not ${String(value)}`,
+        `must be a number from ${least}${most < 2 ? ` to ${most}` : ''}, not ${shown(value)}`,
       )
     return value
   }

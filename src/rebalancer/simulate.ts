@@ -1,10 +1,12 @@
 import { type Clock, systemClock } from '../clock'
-import { invalid } from '../errors'
+import { invalid, shown } from '../errors'
+import { checkFields, type Fields } from '../options'
 import { Placement } from '../placement/assignment'
 import type { ShardWeight } from '../placement/ring'
 import type { ShardId } from '../placement/segment'
 import type { DataRelationships, SchemaInfo } from '../placement/tag'
 import { checkObjective } from '../predictor/objective'
+import { checkBudget } from '../predictor/options'
 import type { MoveBudget, Objective } from '../predictor/prediction'
 import type { AccessLogEntry } from '../tracking/access-log'
 import { hashPolicy } from './policies/hash'
@@ -44,6 +46,23 @@ export interface SimulateOptions {
   onProgress?(progress: SimulationProgress): void
 }
 
+const SIMULATE_FIELDS: Fields<SimulateOptions> = {
+  shards: true,
+  policies: true,
+  intervalMs: true,
+  horizonMs: true,
+  everyMs: true,
+  buckets: true,
+  schema: true,
+  relationships: true,
+  objective: true,
+  budget: true,
+  seed: true,
+  latenessMs: true,
+  clock: true,
+  onProgress: true,
+}
+
 export interface SimulationProgress {
   /** Entries read. */
   readonly entries: number
@@ -65,8 +84,7 @@ export async function simulate(
   entries: Iterable<AccessLogEntry> | AsyncIterable<AccessLogEntry>,
   options: SimulateOptions,
 ): Promise<SimulationReport> {
-  if (options === null || typeof options !== 'object')
-    throw invalid('options', 'must be { shards, policies?, … }')
+  checkFields(options, SIMULATE_FIELDS, 'options')
   const intervalMs = checkDuration(options.intervalMs ?? HOUR_MS, 'options.intervalMs')
   const horizon = checkMultiple(options.horizonMs ?? 24 * intervalMs, intervalMs, 'options.horizonMs')
   const every = checkMultiple(options.everyMs ?? intervalMs, intervalMs, 'options.everyMs')
@@ -74,7 +92,8 @@ export async function simulate(
   if (!(latenessMs >= 0 && latenessMs <= intervalMs))
     throw invalid('options.latenessMs', 'must lie between 0 and intervalMs')
   const objective = checkObjective(options.objective, 'options.objective')
-  const budget = checkBudget(options.budget)
+  checkBudget(options.budget, 'options.budget')
+  const { budget = {} } = options
   const seed = options.seed ?? 0
   const placement = Placement.initial({
     shards: checkShardOption(options.shards),
@@ -175,17 +194,6 @@ function checkShardOption(shards: SimulateOptions['shards']): readonly (ShardId 
   return Array.from({ length: shards }, (_, i) => `s${i + 1}`)
 }
 
-function checkBudget(budget: MoveBudget = {}): MoveBudget {
-  if (budget === null || typeof budget !== 'object')
-    throw invalid('options.budget', 'must be { maxMoves?, maxLoadShare?, maxBytes? }')
-  for (const name of ['maxMoves', 'maxLoadShare', 'maxBytes'] as const) {
-    const value = budget[name]
-    if (value !== undefined && !(typeof value === 'number' && value >= 0))
-      throw invalid(`options.budget.${name}`, 'must be a number, not negative')
-  }
-  return budget
-}
-
 function checkPolicies(policies: NonNullable<SimulateOptions['policies']>): (PolicyName | PlacementPolicy)[] {
   if (!Array.isArray(policies) || policies.length === 0)
     throw invalid('options.policies', `must name at least one of ${POLICY_NAMES.join(', ')}, or be your own`)
@@ -197,7 +205,7 @@ function checkPolicies(policies: NonNullable<SimulateOptions['policies']>): (Pol
       known ??
       (typeof given === 'function' ? { name: given.name || `policy ${i + 1}`, decide: given } : given)
     if (typeof policy === 'string' && !known)
-      throw invalid(field, `${JSON.stringify(policy)} is unknown; there are ${POLICY_NAMES.join(', ')}`)
+      throw invalid(field, `${shown(policy)} is unknown; there are ${POLICY_NAMES.join(', ')}`)
     const name = typeof policy === 'string' ? policy : policy?.name
     if (typeof name !== 'string' || name === '') throw invalid(`${field}.name`, 'must be a non-empty string')
     if (typeof policy !== 'string' && typeof policy.decide !== 'function')

@@ -1,5 +1,6 @@
 import { EventEmitter } from 'eventemitter3'
 import type { ReshardingProgress, ReshardingReport } from '../migrator/progress'
+import { checkEvent, type Fields } from '../options'
 import type { SegmentId, ShardId } from '../placement/segment'
 
 /** What a router tells to those who listen. Nothing is built for an event that nobody listens to. */
@@ -46,6 +47,16 @@ export interface ReshardingEvent {
   readonly reason: string
 }
 
+const EVENTS: Fields<RouterEvents> = {
+  refusal: true,
+  redirect: true,
+  resharding: true,
+  progress: true,
+  resharded: true,
+  topology: true,
+  error: true,
+}
+
 type Listener = (...args: never[]) => void
 
 /**
@@ -79,6 +90,7 @@ export class RouterEmitter extends EventEmitter<RouterEvents> {
   }
 
   #guard(event: string, fn: unknown): Listener {
+    checkEvent(event, fn, EVENTS)
     const listener = fn as Listener
     let guarded = this.#guarded.get(listener)
     if (!guarded) {

@@ -1,9 +1,9 @@
-import { ErrorCode, ForeshardError, invalid, isForeshardError } from '../errors'
+import { ErrorCode, ForeshardError, invalid, isForeshardError, shown } from '../errors'
 import type { Operation } from '../shard-store'
 import type { TrackingAttributes } from '../tracking/tracking-attributes'
 import type { Dispatcher } from './dispatcher'
-import { checkOptional, conflict, type Operations } from './operations'
-import type { OperationLabels, SetOptions } from './options'
+import { checkLabels, type OperationLabels, type SetOptions } from './operation-options'
+import { conflict, type Operations } from './operations'
 
 export type EntryToSet = readonly [key: string, value: unknown, options?: SetOptions]
 
@@ -17,6 +17,8 @@ interface ManyParts {
 }
 
 const GET: Operation = { kind: 'get' }
+/** Keys of one call: an iterable need not end. */
+const MOST_AT_ONCE = 1 << 20
 
 /**
  * The values of those keys that are there, in the order in which the keys were given. Each key is read atomically, the
@@ -28,9 +30,15 @@ export async function getMany(
   { dispatcher, operations, nameTransaction }: ManyParts,
 ): Promise<Map<string, unknown>> {
   checkIterable(keys, 'keys')
-  checkOptional(labels, 'options')
-  const wanted = [...new Set(keys)]
-  for (const [i, key] of wanted.entries()) operations.checkKey(key, `keys[${i}]`)
+  checkLabels(labels)
+  const given = new Set<string>()
+  let i = 0
+  for (const key of keys) {
+    checkRoom(i, 'keys')
+    operations.checkKey(key, `keys[${i++}]`)
+    given.add(key)
+  }
+  const wanted = [...given]
   const settled = await dispatcher.many(wanted.map((key) => ({ key, operation: GET })))
   for (const it of settled) if ('error' in it) throw it.error
   const together = transaction(labels, operations, nameTransaction)
@@ -54,10 +62,11 @@ export async function setMany(
   { dispatcher, operations, nameTransaction }: ManyParts,
 ): Promise<Map<string, TrackingAttributes & { version: number }>> {
   checkIterable(entries, 'entries')
-  checkOptional(labels, 'options')
+  checkLabels(labels)
   const requests = new Map<string, { operation: Extract<Operation, { kind: 'set' }>; options?: SetOptions }>()
   let i = 0
   for (const entry of entries) {
+    checkRoom(i, 'entries')
     const field = `entries[${i++}]`
     if (!Array.isArray(entry))
       throw invalid(field, 'must be [key, value] or [key, value, { ttlMs?, ifVersion? }]')
@@ -116,7 +125,11 @@ function at<T>(field: string, check: () => T): T {
 
 function checkIterable(value: unknown, field: string): void {
   if (value === null || typeof value !== 'object' || !(Symbol.iterator in value))
-    throw invalid(field, 'must be an array or another iterable')
+    throw invalid(field, `must be an array or another iterable, not ${shown(value)}`)
+}
+
+function checkRoom(count: number, field: string): void {
+  if (count >= MOST_AT_ONCE) throw invalid(field, `are more than ${MOST_AT_ONCE}; ask for fewer at a time`)
 }
 
 /** The worst of what happened gives the code: an unknown outcome, then whatever came first. */

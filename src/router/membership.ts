@@ -1,13 +1,15 @@
 import type { Clock } from '../clock'
 import { ErrorCode, ForeshardError, invalid, shown } from '../errors'
 import type { ReshardingReport } from '../migrator/progress'
+import { checkFields, type Fields } from '../options'
 import { unknownShard } from '../placement/assignment'
 import { checkShards } from '../placement/ring'
 import { bucketSegment, type SegmentId, type ShardId } from '../placement/segment'
 import type { ShardStore } from '../shard-store'
 import type { ShardEntry, Topology } from '../topology-store'
 import { checkNothingLost, openStore } from './opening'
-import type { Resharding, ReshardingOptions, Reshardings } from './resharding'
+import type { Resharding, Reshardings } from './resharding'
+import { checkReshardingOptions, LIMITS, type ReshardingOptions } from './resharding-options'
 import { checkStore, type ShardSet } from './shard-set'
 import { bucketsToTake, spread } from './spreading'
 import type { TopologyFeed } from './topology-feed'
@@ -24,6 +26,9 @@ export type DrainShardOptions = Omit<ReshardingOptions, 'merge' | 'placement'> &
   /** Take the empty shard out of the topology and close its store; default false: it stays, draining. */
   remove?: boolean
 }
+
+const ADD_FIELDS: Fields<AddShardOptions> = { ...LIMITS, reason: true, weight: true, rebalance: true }
+const DRAIN_FIELDS: Fields<DrainShardOptions> = { ...LIMITS, reason: true, remove: true }
 
 /** Plans that a drain may need: others may carve tags out on the shard, or cancel, meanwhile. */
 const DRAIN_ROUNDS = 8
@@ -55,7 +60,10 @@ export class Membership {
    * topology has already, because another router added it, is only attached; one that is draining is taken back.
    */
   async add(id: ShardId, store: ShardStore, options: AddShardOptions): Promise<Resharding> {
+    checkFields(options, ADD_FIELDS, 'options')
     const { weight = 1, rebalance = true, ...resharding } = options
+    checkFlag(rebalance, 'options.rebalance')
+    checkReshardingOptions(resharding)
     checkShards([{ id, weight }], 'shard')
     checkStore(store, 'store')
     const attached = this.#shards.store(id)
@@ -97,7 +105,10 @@ export class Membership {
    * the plans that it took when the shard owns nothing.
    */
   async drain(id: ShardId, options: DrainShardOptions): Promise<ReshardingReport[]> {
+    checkFields(options, DRAIN_FIELDS, 'options')
     const { remove = false, ...resharding } = options
+    checkFlag(remove, 'options.remove')
+    checkReshardingOptions(resharding)
     await this.#feed.change((topology) => drainingShard(topology, id))
     const reports: ReshardingReport[] = []
     for (let round = 0; ; round++) {
@@ -229,4 +240,8 @@ function notEmpty(
     `shard ${id} still has ${segments.length} segments${failure ? `; ${failure.segment}: ${failure.message}` : ''}; it stays draining, drain it again`,
     { shard: id },
   )
+}
+
+function checkFlag(value: unknown, field: string): void {
+  if (typeof value !== 'boolean') throw invalid(field, `must be true or false, not ${shown(value)}`)
 }

@@ -1,3 +1,4 @@
+import { invalid, shown } from '../errors'
 import { bucketSegment, isTagSegment, type SegmentId, type ShardId } from '../placement/segment'
 import type { SegmentUse } from '../tracking/segment-counters'
 import type { KeyUse } from '../tracking/top-keys'
@@ -112,6 +113,7 @@ export function measure(it: Measured, now: number): RouterMetrics {
 
 /** The access score of a segment, or else of a key; 0 for what was never used, or not enough to be kept. */
 export function accessScoreOf(of: string, { view, tracker }: Measured, now: number): number {
+  if (typeof of !== 'string') throw invalid('of', `must be a key or a segment, not ${shown(of)}`)
   if (isTagSegment(of) && view.placeOf(of)) return tracker.ofTag(of.slice(1, -1), now).accessScore
   const bucketId = of.startsWith('#') ? Number(of.slice(1)) : -1
   if (bucketId >= 0 && bucketId < view.buckets && of === bucketSegment(bucketId))

@@ -1,5 +1,5 @@
 import type { Clock, Random } from '../clock'
-import { ErrorCode, ForeshardError, invalid } from '../errors'
+import { ErrorCode, ForeshardError, invalid, shown } from '../errors'
 import { checkKey } from '../placement/key'
 import { isTagSegment } from '../placement/segment'
 import type { Operation } from '../shard-store'
@@ -8,20 +8,23 @@ import type { TrackingAttributes } from '../tracking/tracking-attributes'
 import type { Codec } from './codec'
 import { closedError, type Dispatcher, type Outcome } from './dispatcher'
 import type { Observers } from './observers'
-import { checkVersion, type DeleteOptions, expiryOf, type OperationLabels, type SetOptions } from './options'
+import {
+  checkDeleteOptions,
+  checkLabels,
+  checkSetOptions,
+  checkUpdateOptions,
+  type DeleteOptions,
+  expiryOf,
+  type OperationLabels,
+  type SetOptions,
+  type UpdateOptions,
+} from './operation-options'
 import type { ShardSet } from './shard-set'
 
 /** A value and its version. Versions are opaque: equal ones mean that no write came between. */
 export interface Versioned<T> {
   value: T
   version: number
-}
-
-export interface UpdateOptions extends OperationLabels {
-  /** Of the value that is written; default what is left to the value that was read, never for a new key. */
-  ttlMs?: number
-  /** Races that may be lost before VERSION_CONFLICT, the first included; default 16. */
-  attempts?: number
 }
 
 const DEFAULT_ATTEMPTS = 16
@@ -65,12 +68,14 @@ export class Operations {
 
   async get(key: string, labels?: OperationLabels): Promise<unknown> {
     this.checkKey(key)
+    checkLabels(labels)
     const outcome = await this.#dispatcher.one(key, GET)
     return this.read(outcome, labels)
   }
 
   async has(key: string, labels?: OperationLabels): Promise<boolean> {
     this.checkKey(key)
+    checkLabels(labels)
     const outcome = await this.#dispatcher.one(key, HAS)
     this.#record(outcome, false, 0, labels)
     return outcome.done.applied
@@ -78,6 +83,7 @@ export class Operations {
 
   async getWithVersion(key: string, labels?: OperationLabels): Promise<Versioned<unknown> | undefined> {
     this.checkKey(key)
+    checkLabels(labels)
     const outcome = await this.#dispatcher.one(key, GET)
     const { version } = outcome.done
     const value = this.read(outcome, labels)
@@ -99,9 +105,8 @@ export class Operations {
 
   async delete(key: string, options?: DeleteOptions): Promise<TrackingAttributes & { deleted: boolean }> {
     this.checkKey(key)
-    checkOptional(options, 'options')
+    checkDeleteOptions(options)
     const ifVersion = options?.ifVersion
-    checkVersion(ifVersion)
     const operation: Operation = ifVersion === undefined ? DELETE : { kind: 'delete', ifVersion }
     const outcome = await this.#dispatcher.one(key, operation)
     const { version: _, ...attributes } = this.written(outcome, 0, options)
@@ -118,10 +123,8 @@ export class Operations {
   ): Promise<TrackingAttributes & { version: number; value: unknown }> {
     if (typeof fn !== 'function') throw invalid('fn', 'must be a function from the value to the next one')
     this.checkKey(key)
-    checkOptional(options, 'options')
+    checkUpdateOptions(options)
     const { attempts = DEFAULT_ATTEMPTS, ttlMs } = options
-    if (!Number.isSafeInteger(attempts) || attempts < 1)
-      throw invalid('options.attempts', 'must be a whole number from 1')
     if (ttlMs !== undefined) this.#expiry(ttlMs)
     for (let attempt = 1; ; attempt++) {
       const found = await this.#dispatcher.one(key, GET)
@@ -136,7 +139,7 @@ export class Operations {
       if (attempt === attempts)
         throw new ForeshardError(
           ErrorCode.VERSION_CONFLICT,
-          `update of ${JSON.stringify(key.slice(0, 80))} lost ${attempts} races; raise options.attempts, or write less often`,
+          `update of ${shown(key)} lost ${attempts} races; raise options.attempts, or write less often`,
           { cause: conflict(outcome, ifVersion) },
         )
       // Whoever won will not be alone next time either.
@@ -155,9 +158,8 @@ export class Operations {
   /** The operation that writes a value, found to be sound. */
   setting(value: unknown, options: SetOptions | undefined): Extract<Operation, { kind: 'set' }> {
     if (options === undefined) return { kind: 'set', value: this.#encode(value), expiresAt: 0 }
-    checkOptional(options, 'options')
+    checkSetOptions(options)
     const { ttlMs, ifVersion } = options
-    checkVersion(ifVersion)
     const expiresAt = ttlMs === undefined ? 0 : this.#expiry(ttlMs)
     const data = this.#encode(value)
     return ifVersion === undefined
@@ -225,16 +227,11 @@ export class Operations {
   }
 }
 
-export function checkOptional(options: unknown, field: string): void {
-  if (options !== undefined && (options === null || typeof options !== 'object'))
-    throw invalid(field, 'must be an object')
-}
-
 export function conflict({ call, done }: Outcome, wanted: number | undefined): ForeshardError {
   const found = done.version === 0 ? 'it is absent' : `it is at ${done.version}`
   return new ForeshardError(
     ErrorCode.VERSION_CONFLICT,
-    `${JSON.stringify(call.key.slice(0, 80))} is not at version ${wanted}: ${found}; read it again, or use update()`,
+    `${shown(call.key)} is not at version ${wanted}: ${found}; read it again, or use update()`,
     { field: 'options.ifVersion' },
   )
 }

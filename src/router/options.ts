@@ -1,5 +1,6 @@
 import { type Clock, type Random, systemClock, systemRandom } from '../clock'
-import { ErrorCode, ForeshardError, invalid } from '../errors'
+import { invalid, shown } from '../errors'
+import { checkFields, type Fields } from '../options'
 import { checkBuckets, checkShards, type ShardWeight } from '../placement/ring'
 import { DEFAULT_BUCKETS, type ShardId } from '../placement/segment'
 import { compileTagRule, type DataRelationships, type SchemaInfo, type TagRule } from '../placement/tag'
@@ -16,12 +17,15 @@ export interface RouterOptions {
   /** The stores by the names of their shards: all that the topology has, and any number of new ones. */
   shards: Readonly<Record<ShardId, ShardStore>> | ReadonlyMap<ShardId, ShardStore>
   /** Shares of new shards relative to the others'; default 1 each. */
-  weights?: Readonly<Record<ShardId, number>>
+  weights?: Readonly<Record<ShardId, number>> | ReadonlyMap<ShardId, number>
   /** Where assignments live; default a memoryTopology() of this router alone. */
   topology?: TopologyStore
   /** Fixed for the life of a deployment, 1 to 1,048,576; default 16,384, or what the topology has. */
   buckets?: number
-  /** Seed of the bucket hash, an unsigned 32-bit integer; fixed as well. Default 0, or what the topology has. */
+  /**
+   * Seed of the bucket hash, an unsigned 32-bit integer; fixed as well. Default 0, or what the topology has. A secret one
+   * keeps outsiders from choosing keys that fall into one bucket, as far as a hash that is no cryptographic one can.
+   */
   seed?: number
   /** Where tags come from, beside `{…}` in the keys. The same for every router of a deployment. */
   schema?: SchemaInfo
@@ -34,7 +38,7 @@ export interface RouterOptions {
   /** Longest key and value in bytes, where that is to be less than what the stores allow: for stricter ones to join. */
   maxKeyBytes?: number
   maxValueBytes?: number
-  /** Keys that start with it are refused. */
+  /** Keys that start with it are refused, beside those that a store keeps for itself; default `~foreshard`. */
   reservedPrefix?: string
   /** Tries of an operation before TOO_MANY_REFUSALS, the first included; default 16. */
   tries?: number
@@ -58,6 +62,41 @@ export interface MigratorTunables {
   maxHoldMs?: number
   failpoint?: (step: string, segment: string) => void | Promise<void>
 }
+
+const ROUTER_FIELDS: Fields<RouterOptions> = {
+  shards: true,
+  weights: true,
+  topology: true,
+  buckets: true,
+  seed: true,
+  schema: true,
+  relationships: true,
+  codec: true,
+  confidenceThreshold: true,
+  tracking: true,
+  maxKeyBytes: true,
+  maxValueBytes: true,
+  reservedPrefix: true,
+  tries: true,
+  pollMs: true,
+  closeMs: true,
+  migrator: true,
+  clock: true,
+  random: true,
+}
+const TRACKER_FIELDS: Fields<TrackerOptions> = { halfLifeMs: true, writeWeight: true, keys: true }
+const MIGRATOR_FIELDS: Fields<MigratorTunables> = {
+  holder: true,
+  leaseMs: true,
+  pollMs: true,
+  batchKeys: true,
+  batchBytes: true,
+  maxHoldMs: true,
+  failpoint: true,
+}
+/** Some 200 bytes each. */
+const MOST_TRACKED_KEYS = 1_000_000
+const LONGEST_HOLDER = 200
 
 /** Options that were found to be sound, with their defaults. */
 export interface CheckedOptions {
@@ -86,7 +125,7 @@ export interface CheckedOptions {
 
 /** Refuses what is malformed, naming the field, before anything is opened. */
 export function checkOptions(options: RouterOptions): CheckedOptions {
-  if (options === null || typeof options !== 'object') throw invalid('options', 'must be { shards, … }')
+  checkFields(options, ROUTER_FIELDS, 'options')
   const stores = storesOf(options.shards)
   const { wanted, buckets, seed } = hashing(options)
   const { topology, confidenceThreshold = 0.5, tracking = {}, migrator = {} } = options
@@ -96,14 +135,12 @@ export function checkOptions(options: RouterOptions): CheckedOptions {
       'is not a topology store; give memoryTopology(), lmdbTopology(…) or the like',
     )
   checkConfidence(confidenceThreshold, 'options.confidenceThreshold')
-  if (tracking === null || typeof tracking !== 'object')
-    throw invalid('options.tracking', 'must be { halfLifeMs?, writeWeight?, keys? }')
+  checkFields(tracking, TRACKER_FIELDS, 'options.tracking')
   checkScore(tracking, 'options.tracking')
-  checkWhole(tracking.keys ?? DEFAULT_TRACKED_KEYS, 1, 'options.tracking.keys')
+  checkWhole(tracking.keys ?? DEFAULT_TRACKED_KEYS, 1, 'options.tracking.keys', MOST_TRACKED_KEYS)
   for (const field of ['maxKeyBytes', 'maxValueBytes'] as const)
     if (options[field] !== undefined) checkWhole(options[field], 1, `options.${field}`)
-  if (migrator !== false && (migrator === null || typeof migrator !== 'object'))
-    throw invalid('options.migrator', 'must be an object of its tunables, or false')
+  if (migrator !== false) checkTunables(migrator)
   if (options.clock !== undefined && !isClock(options.clock))
     throw invalid('options.clock', 'must be a Clock: { now, sleep, every }')
   if (options.random !== undefined && typeof options.random !== 'function')
@@ -111,9 +148,10 @@ export function checkOptions(options: RouterOptions): CheckedOptions {
   const { reservedPrefix } = options
   if (reservedPrefix !== undefined && (typeof reservedPrefix !== 'string' || reservedPrefix === ''))
     throw invalid('options.reservedPrefix', 'must be a non-empty string')
+  const weights = weightsOf(options.weights, stores)
   return {
     shards: checkShards(
-      [...stores.keys()].map((id) => ({ id, weight: weightOf(id, options.weights) })),
+      [...stores.keys()].map((id) => ({ id, weight: weights.get(id) ?? 1 })),
       'options.shards',
     ),
     stores,
@@ -161,11 +199,38 @@ function isClock(clock: unknown): boolean {
   return [now, sleep, every].every((method) => typeof method === 'function')
 }
 
-function weightOf(id: ShardId, weights: RouterOptions['weights']): number {
-  if (weights === undefined) return 1
-  if (weights === null || typeof weights !== 'object')
+/** A weight of a shard that is not given would be lost: more likely the name is wrong. */
+function weightsOf(
+  weights: RouterOptions['weights'],
+  stores: ReadonlyMap<ShardId, ShardStore>,
+): ReadonlyMap<ShardId, number> {
+  if (weights === undefined) return new Map()
+  if (weights === null || typeof weights !== 'object' || Array.isArray(weights))
     throw invalid('options.weights', 'must be an object from the name of a shard to its weight')
-  return Object.hasOwn(weights, id) ? weights[id]! : 1
+  const given = new Map<ShardId, number>(weights instanceof Map ? weights : Object.entries(weights))
+  for (const id of given.keys())
+    if (!stores.has(id))
+      throw invalid(
+        'options.weights',
+        `${shown(id)} is none of options.shards, which are ${[...stores.keys()].join(', ')}`,
+      )
+  return given
+}
+
+/** Passed on to a migrator that is made when the topology is open: too late to refuse anything. */
+function checkTunables(migrator: MigratorTunables): void {
+  const field = 'options.migrator'
+  checkFields(migrator, MIGRATOR_FIELDS, field)
+  const { holder, failpoint } = migrator
+  if (holder !== undefined && (typeof holder !== 'string' || holder === '' || holder.length > LONGEST_HOLDER))
+    throw invalid(`${field}.holder`, `must be a name of at most ${LONGEST_HOLDER} characters`)
+  if (failpoint !== undefined && typeof failpoint !== 'function')
+    throw invalid(`${field}.failpoint`, 'must be a function')
+  for (const name of ['batchKeys', 'batchBytes'] as const)
+    if (migrator[name] !== undefined) checkWhole(migrator[name], 1, `${field}.${name}`)
+  for (const name of ['leaseMs', 'pollMs', 'maxHoldMs'] as const)
+    if (migrator[name] !== undefined && checkDuration(migrator[name], `${field}.${name}`) < 1)
+      throw invalid(`${field}.${name}`, `must be at least 1, not ${migrator[name]}`)
 }
 
 function hashing({ buckets, seed }: RouterOptions) {
@@ -177,61 +242,19 @@ function hashing({ buckets, seed }: RouterOptions) {
 
 export function checkConfidence(value: unknown, field: string): asserts value is number {
   if (typeof value !== 'number' || !(value >= 0 && value <= 1))
-    throw invalid(field, `must be a number from 0 to 1, not ${show(value)}`)
+    throw invalid(field, `must be a number from 0 to 1, not ${shown(value)}`)
 }
 
-function checkWhole(value: number, least: number, field: string): number {
-  if (!Number.isSafeInteger(value) || value < least)
-    throw invalid(field, `must be a whole number from ${least}, not ${show(value)}`)
+function checkWhole(value: number, least: number, field: string, most = Number.MAX_SAFE_INTEGER): number {
+  if (!Number.isSafeInteger(value) || value < least || value > most) {
+    const to = most < Number.MAX_SAFE_INTEGER ? ` to ${most}` : ''
+    throw invalid(field, `must be a whole number from ${least}${to}, not ${shown(value)}`)
+  }
   return value
 }
 
 function checkDuration(value: number, field: string): number {
   if (typeof value !== 'number' || !Number.isFinite(value) || value <= 0)
-    throw invalid(field, `must be a positive number of milliseconds, not ${show(value)}`)
+    throw invalid(field, `must be a positive number of milliseconds, not ${shown(value)}`)
   return value
-}
-
-export interface SetOptions extends OperationLabels {
-  /** Milliseconds from now after which the key is gone; default never. */
-  ttlMs?: number
-  /** Only if this is the key's version; 0: only if the key is absent. */
-  ifVersion?: number
-}
-
-export interface DeleteOptions extends OperationLabels {
-  ifVersion?: number
-}
-
-/** What the application can tell of an access, for those who observe. It changes nothing else. */
-export interface OperationLabels {
-  queryType?: string
-  userProfile?: string
-  /** Accesses that share it belong together. */
-  transactionId?: string
-}
-
-/** The absolute expiry, in whole ms since the epoch; 0: never. */
-export function expiryOf(ttlMs: number | undefined, now: number, withoutTtl: ShardId | undefined): number {
-  if (ttlMs === undefined) return 0
-  if (typeof ttlMs !== 'number' || !Number.isFinite(ttlMs) || ttlMs <= 0)
-    throw invalid('options.ttlMs', `must be a positive number of milliseconds, not ${show(ttlMs)}`)
-  if (withoutTtl !== undefined)
-    throw new ForeshardError(
-      ErrorCode.NOT_SUPPORTED,
-      `options.ttlMs: the store of shard ${withoutTtl} cannot keep what expires`,
-      { field: 'options.ttlMs', shard: withoutTtl },
-    )
-  const at = Math.max(Math.floor(now) + 1, Math.floor(now + ttlMs))
-  if (!Number.isSafeInteger(at)) throw invalid('options.ttlMs', 'is too far off; leave it out for never')
-  return at
-}
-
-export function checkVersion(version: unknown, field = 'options.ifVersion'): void {
-  if (version !== undefined && !(typeof version === 'number' && version >= 0 && Number.isFinite(version)))
-    throw invalid(field, 'must be a version that getWithVersion or set gave, or 0 for an absent key')
-}
-
-function show(value: unknown): string {
-  return typeof value === 'string' ? JSON.stringify(value.slice(0, 40)) : String(value)
 }

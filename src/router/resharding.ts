@@ -1,38 +1,21 @@
-import { ErrorCode, ForeshardError, invalid } from '../errors'
+import { ErrorCode, ForeshardError, invalid, shown } from '../errors'
 import type { PlanRequest } from '../migrator/plan'
 import type { ReshardingProgress, ReshardingReport } from '../migrator/progress'
 import { checkMap, type Placement } from '../placement/assignment'
-import { isTagSegment, type SegmentId, type ShardAssignmentMap, type ShardId } from '../placement/segment'
+import type { SegmentId, ShardAssignmentMap, ShardId } from '../placement/segment'
 import type { RouterEmitter } from './events'
 import { checkConfidence } from './options'
-import { isRollbackReason, rollbackReason, wayBack } from './rollback'
+import {
+  checkLimits,
+  checkReshardingOptions,
+  checkRollbackOptions,
+  mergesOf,
+  type ReshardingOptions,
+  type RollbackOptions,
+} from './resharding-options'
+import { rollbackReason, wayBack } from './rollback'
 import type { TopologyFeed } from './topology-feed'
 import type { View } from './view'
-
-export interface ReshardingOptions {
-  /** Limits of the copying, all segments together; default none. */
-  maxKeysPerSecond?: number
-  maxBytesPerSecond?: number
-  /** Segments that move at the same time. */
-  concurrency?: number
-  /** Compare both copies before each cutover; default true. */
-  verify?: boolean
-  /** How long former owners keep their copies, so that a rollback copies only what changed. */
-  retainMs?: number
-  /** Aborting it cancels what has not been cut over. */
-  signal?: AbortSignal
-  /** A sentence for the history. */
-  reason?: string
-  /** Carved tags to fold back into their buckets, after the moves. */
-  merge?: Iterable<SegmentId>
-  /** The placement that the map was made for. A segment of the map that has changed since makes the map stale. */
-  placement?: Placement
-}
-
-export type RollbackOptions = Omit<ReshardingOptions, 'reason' | 'merge' | 'placement'> & {
-  /** The resharding to go back behind; default the newest that still stands. */
-  to?: string
-}
 
 export type Resharding = RefusedResharding | AcceptedResharding
 
@@ -93,24 +76,20 @@ export class Reshardings {
     options: ReshardingOptions,
   ): Promise<Resharding> {
     checkConfidence(confidence, 'confidence')
-    const { reason = 'requested' } = options
-    if (typeof reason !== 'string' || isRollbackReason(reason))
-      throw invalid('options.reason', 'must be a sentence, and not that of a rollback')
+    checkReshardingOptions(options)
+    const { reason = 'requested', placement } = options
+    if (placement !== undefined && placement.buckets !== this.#view.buckets)
+      throw invalid(
+        'options.placement',
+        `has ${placement.buckets} buckets, this topology ${this.#view.buckets}`,
+      )
     return this.#accept(confidence, map, reason, options)
   }
 
-  /** Before anything is asked of the migrator: what it would refuse, it would name by its own fields. */
-  #checkRun({ verify, signal }: ReshardingOptions): void {
-    if (verify !== undefined && typeof verify !== 'boolean')
-      throw invalid('options.verify', 'must be true or false')
-    if (signal !== undefined && typeof signal?.addEventListener !== 'function')
-      throw invalid('options.signal', 'must be an AbortSignal')
-  }
-
   /** Back to the assignment before a resharding. See rollback.ts for what stands. */
-  async rollback({ to, ...options }: RollbackOptions): Promise<Resharding> {
-    if (to !== undefined && typeof to !== 'string')
-      throw invalid('options.to', 'must be the id of a resharding')
+  async rollback(given: RollbackOptions): Promise<Resharding> {
+    checkRollbackOptions(given)
+    const { to, ...options } = given
     const { history } = await this.#feed.whole()
     const whereIs = (segment: SegmentId) => {
       const place = this.#view.placeOf(segment)
@@ -137,20 +116,24 @@ export class Reshardings {
         ErrorCode.NOT_SUPPORTED,
         'this router was opened with migrator: false; ask one that migrates',
       )
-    this.#checkRun(options)
+    checkLimits(options)
     const known = () => new Set(this.#view.shards.map(({ id }) => id))
     // What is malformed by itself is refused without asking anybody; shards may have joined that are not known here yet.
     checkMap(map, this.#view.buckets, (shard) => typeof shard === 'string', 'map')
-    const merges = this.#checkMerges(map, options.merge)
+    const merges = mergesOf(options, map, this.#view.buckets)
     await this.#feed.refresh()
     const shards = known()
     checkMap(map, this.#view.buckets, (shard) => shards.has(shard), 'map')
     this.#checkTargets(map)
     for (const segment of merges)
       if (!this.#view.placeOf(segment))
-        throw new ForeshardError(ErrorCode.UNKNOWN_SEGMENT, `options.merge: ${segment} is not carved out`, {
-          field: 'options.merge',
-        })
+        throw new ForeshardError(
+          ErrorCode.UNKNOWN_SEGMENT,
+          `options.merge: ${shown(segment)} is not carved out`,
+          {
+            field: 'options.merge',
+          },
+        )
 
     if (confidence < this.#threshold)
       return {
@@ -199,28 +182,6 @@ export class Reshardings {
     return report
   }
 
-  #checkMerges(map: ShardAssignmentMap, merge: Iterable<SegmentId> | undefined): SegmentId[] {
-    const merges = [...new Set(merge ?? [])]
-    for (const segment of merges) {
-      if (
-        typeof segment !== 'string' ||
-        !isTagSegment(segment) ||
-        !segment.endsWith('}') ||
-        segment.length < 3
-      )
-        throw invalid(
-          'options.merge',
-          `${JSON.stringify(segment)} is not a tag "{…}"; only a tag can be folded back`,
-        )
-      if (map.has(segment))
-        throw invalid(
-          'options.merge',
-          `${segment} is in the map as well; a tag moves or is folded back, not both`,
-        )
-    }
-    return merges
-  }
-
   #checkTargets(map: ShardAssignmentMap): void {
     const draining = new Set(this.#view.shards.filter((it) => it.state === 'draining').map(({ id }) => id))
     if (draining.size === 0) return
@@ -238,7 +199,7 @@ export class Reshardings {
       const then = made.assignmentOf(segment)
       const now = this.#view.placement.assignmentOf(segment)
       if (then.epoch !== now.epoch || then.segment !== now.segment)
-        return `the map is stale: ${segment} was ${then.shard} @ ${then.epoch} when it was made, and is ${now.shard} @ ${now.epoch} now`
+        return `the map is stale: ${shown(segment)} was ${then.shard} @ ${then.epoch} when it was made, and is ${now.shard} @ ${now.epoch} now`
     }
     return undefined
   }

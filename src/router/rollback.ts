@@ -1,4 +1,4 @@
-import { invalid } from '../errors'
+import { invalid, shown } from '../errors'
 import type { SegmentId, ShardId } from '../placement/segment'
 import type { HistoryEntry } from '../topology-store'
 
@@ -54,7 +54,7 @@ export function wayBack(
   if (first < 0)
     throw invalid(
       'options.to',
-      `${JSON.stringify(id)} is not the id of a resharding that is remembered; the last ${history.length} are`,
+      `${shown(id)} is not the id of a resharding that is remembered; the last ${history.length} are`,
     )
   // From the newest to the oldest: what was before the oldest counts. undefined: inside its bucket.
   const wanted = new Map<SegmentId, ShardId | undefined>()

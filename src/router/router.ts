@@ -1,7 +1,8 @@
 import { setMaxListeners } from 'node:events'
 import { Breather, type Clock } from '../clock'
-import { invalid } from '../errors'
+import { invalid, shown } from '../errors'
 import type { ReshardingProgress, ReshardingReport } from '../migrator/progress'
+import { checkFields, type Fields } from '../options'
 import type { Location, Placement } from '../placement/assignment'
 import type { ShardAssignmentMap, ShardId } from '../placement/segment'
 import type { ShardStore } from '../shard-store'
@@ -14,22 +15,19 @@ import type { AddShardOptions, DrainShardOptions } from './membership'
 import { accessScoreOf, measure, type RouterMetrics } from './metrics'
 import type { AccessListener } from './observers'
 import { openDeployment } from './opening'
-import { checkOptional, type UpdateOptions, type Versioned } from './operations'
-import {
-  type CheckedOptions,
-  checkOptions,
-  type DeleteOptions,
-  type OperationLabels,
-  type RouterOptions,
-  type SetOptions,
-} from './options'
+import type { DeleteOptions, OperationLabels, SetOptions, UpdateOptions } from './operation-options'
+import type { Versioned } from './operations'
+import { type CheckedOptions, checkOptions, type RouterOptions } from './options'
 import { assemble, type Parts } from './parts'
-import type { Resharding, ReshardingOptions, RollbackOptions } from './resharding'
+import type { Resharding } from './resharding'
+import type { ReshardingOptions, RollbackOptions } from './resharding-options'
 
 export interface EntriesOptions {
   /** Only keys that start with it. Where it holds a whole `{tag}`, only that tag's bucket is read. */
   prefix?: string
 }
+
+const ENTRIES_FIELDS: Fields<EntriesOptions> = { prefix: true }
 
 /**
  * Routes keys to shards, tracks how they are used, and has them moved. Every method that returns a promise rejects with
@@ -128,9 +126,9 @@ export class ShardRouter {
    * written or deleted meanwhile may be. In no order. Memory: the keys of the buckets that are being read.
    */
   async *entries<T = unknown>(options: EntriesOptions = {}): AsyncGenerator<[key: string, value: T]> {
-    checkOptional(options, 'options')
+    checkFields(options, ENTRIES_FIELDS, 'options')
     const { prefix = '' } = options
-    if (typeof prefix !== 'string') throw invalid('options.prefix', 'must be a string')
+    if (typeof prefix !== 'string') throw invalid('options.prefix', `must be a string, not ${shown(prefix)}`)
     this.#open()
     const breather = new Breather(this.#clock)
     for await (const page of listEntries(prefix, this.#parts.listing)) {
@@ -175,7 +173,6 @@ export class ShardRouter {
     options: ReshardingOptions = {},
   ): Promise<Resharding> {
     this.#open()
-    checkOptional(options, 'options')
     return this.#parts.reshardings.request(confidence, map, options)
   }
 
@@ -190,7 +187,6 @@ export class ShardRouter {
    */
   async rollback(options: RollbackOptions = {}): Promise<Resharding> {
     this.#open()
-    checkOptional(options, 'options')
     return this.#parts.reshardings.rollback(options)
   }
 
@@ -202,7 +198,6 @@ export class ShardRouter {
    */
   async addShard(id: ShardId, store: ShardStore, options: AddShardOptions = {}): Promise<Resharding> {
     this.#open()
-    checkOptional(options, 'options')
     return this.#parts.membership.add(id, store, options)
   }
 
@@ -213,7 +208,6 @@ export class ShardRouter {
    */
   async drainShard(id: ShardId, options: DrainShardOptions = {}): Promise<ReshardingReport[]> {
     this.#open()
-    checkOptional(options, 'options')
     return this.#parts.membership.drain(id, options)
   }
 

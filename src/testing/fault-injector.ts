@@ -1,5 +1,6 @@
 import type { Clock, Random } from '../clock'
 import { invalid } from '../errors'
+import { checkFields, type Fields } from '../options'
 import type { SimulatedProcess } from './simulated-process'
 
 /** Shares are of all calls, in [0, 1]; spans are [least, most] in ms, drawn evenly. Everything left out is off. */
@@ -29,6 +30,21 @@ export interface FaultOptions extends FaultRates {
   process?: SimulatedProcess
   /** The process died of a call. */
   onCrash?: () => void
+}
+
+const FAULT_FIELDS: Fields<FaultOptions> = {
+  delayMs: true,
+  lostRequests: true,
+  lostReplies: true,
+  lateRequests: true,
+  repeatedSteps: true,
+  lateMs: true,
+  crashes: true,
+  slowErasesMs: true,
+  random: true,
+  clock: true,
+  process: true,
+  onCrash: true,
 }
 
 /** Every kind of fault that a connection knows, and `calls`, of which they are a part. */
@@ -75,6 +91,7 @@ export class FaultInjector {
   #arrived = 0
 
   constructor(options: FaultOptions) {
+    checkFields(options, FAULT_FIELDS, 'options')
     const { random, clock, process, onCrash, ...rates } = options
     this.rates = checkRates(rates)
     this.#random = random

@@ -1,4 +1,5 @@
 import { invalid } from '../errors'
+import { checkFields, type Fields } from '../options'
 import { canonicalValue } from './linearizability/canonical-value'
 import { explain } from './linearizability/explanation'
 import type { HistoryOperation } from './linearizability/operation'
@@ -15,6 +16,8 @@ export interface LinearizabilityOptions {
   /** Configurations to visit per key before giving up as undecided; one takes some 150 bytes. Default 1,000,000. */
   maxStates?: number
 }
+
+const FIELDS: Fields<LinearizabilityOptions> = { initial: true, canonical: true, maxStates: true }
 
 export type LinearizabilityResult =
   /** `operations` were checked on `keys` keys; failed ones and reads without an answer are not counted. */
@@ -36,6 +39,7 @@ export function checkLinearizable(
   history: readonly HistoryOperation[],
   options: LinearizabilityOptions = {},
 ): LinearizabilityResult {
+  checkFields(options, FIELDS, 'options')
   const { initial, canonical = canonicalValue, maxStates = 1_000_000 } = options
   if (!Number.isSafeInteger(maxStates) || maxStates < 1)
     throw invalid('options.maxStates', 'must be a whole number of at least 1')

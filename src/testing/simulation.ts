@@ -2,6 +2,7 @@ import { memoryStore } from '../backends/memory/memory-store'
 import { memoryTopology } from '../backends/memory/memory-topology'
 import { type Random, seededRandom } from '../clock'
 import { HANDOFF_STEPS } from '../migrator/gate'
+import { checkFields, type Fields } from '../options'
 import { murmur3 } from '../placement/hash'
 import type { SegmentId, ShardId } from '../placement/segment'
 import type { ShardStore } from '../shard-store'
@@ -54,6 +55,26 @@ export interface SimulationOptions {
   topology?: (time: VirtualTime, random: Random) => TopologyStore
 }
 
+const FIELDS: Fields<SimulationOptions> = {
+  seed: true,
+  operations: true,
+  shards: true,
+  routers: true,
+  buckets: true,
+  tags: true,
+  keysPerTag: true,
+  strands: true,
+  rates: true,
+  skewMs: true,
+  disturbed: true,
+  hot: true,
+  verified: true,
+  crashAt: true,
+  expiring: true,
+  store: true,
+  topology: true,
+}
+
 export interface SimulationReport {
   seed: number
   ok: boolean
@@ -85,6 +106,7 @@ export const FAULT_KINDS: readonly string[] = [
  * behind, every router must read every key, and the history of every key must be linearizable.
  */
 export async function simulation(options: SimulationOptions): Promise<SimulationReport> {
+  checkFields(options, FIELDS, 'options')
   const { seed, shards = 3, routers = 3, buckets = 4, tags = 6, keysPerTag = 2, strands = 6 } = options
   const { operations = 1_000, skewMs = 200, disturbed = true, verified = 0.7 } = options
   const time = new VirtualTime()

@@ -1,8 +1,8 @@
-import { invalid } from '../errors'
+import { invalid, shown } from '../errors'
 import { isWellFormed } from '../placement/key'
 
 /** The last moment that a Date can tell. Beyond 2^53 numbers of intervals would no longer count up. */
-const LATEST_MS = 8.64e15
+export const LATEST_MS = 8.64e15
 
 export interface AccessLogEntry {
   /** ms since the epoch. */
@@ -59,7 +59,7 @@ export function checkEntry(entry: unknown, field = 'entry'): asserts entry is Ac
     throw invalid(field, 'must be an access log entry { timestamp, key, operation, … }')
   const name = reason.split(' ')[0]!
   const value = (entry as Record<string, unknown>)[name]
-  throw invalid(`${field}.${name}`, `${CURES[name] ?? 'is malformed'}, not ${show(value)}`)
+  throw invalid(`${field}.${name}`, `${CURES[name] ?? 'is malformed'}, not ${shown(value)}`)
 }
 
 const CURES: Readonly<Record<string, string>> = {
@@ -69,8 +69,4 @@ const CURES: Readonly<Record<string, string>> = {
   transactionId: 'must be a string when given',
   bytes: 'must be a finite number, not negative, when given',
   count: 'must be a finite number, not negative, when given',
-}
-
-function show(value: unknown): string {
-  return typeof value === 'string' ? JSON.stringify(value.slice(0, 40)) : String(value)
 }

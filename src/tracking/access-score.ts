@@ -1,4 +1,5 @@
-import { invalid } from '../errors'
+import { invalid, shown } from '../errors'
+import { checkFields, type Fields } from '../options'
 
 export interface ScoreOptions {
   /** Time in which an access loses half its weight; default one hour. */
@@ -6,6 +7,8 @@ export interface ScoreOptions {
   /** Weight of a write relative to a read; default 1. */
   writeWeight?: number
 }
+
+const SCORE_FIELDS: Fields<ScoreOptions> = { halfLifeMs: true, writeWeight: true }
 
 export const DEFAULT_HALF_LIFE_MS = 3_600_000
 export const DEFAULT_WRITE_WEIGHT = 1
@@ -19,7 +22,12 @@ export function accessScore(
   at: number,
   options: ScoreOptions = {},
 ): number {
+  checkFields(options, SCORE_FIELDS, 'options')
   const { halfLifeMs, writeWeight } = checkScore(options, 'options')
+  if (accesses === null || typeof accesses !== 'object' || !(Symbol.iterator in accesses))
+    throw invalid('accesses', `must be an array or another iterable, not ${shown(accesses)}`)
+  if (typeof at !== 'number' || Number.isNaN(at))
+    throw invalid('at', `must be milliseconds since the epoch, not ${shown(at)}`)
   let score = 0
   for (const { timestamp, operation, count = 1 } of accesses)
     if (timestamp <= at)
@@ -30,9 +38,12 @@ export function accessScore(
 export function checkScore(options: ScoreOptions, field: string): Required<ScoreOptions> {
   const { halfLifeMs = DEFAULT_HALF_LIFE_MS, writeWeight = DEFAULT_WRITE_WEIGHT } = options
   if (!Number.isFinite(halfLifeMs) || halfLifeMs <= 0)
-    throw invalid(`${field}.halfLifeMs`, `must be a positive number of milliseconds, not ${halfLifeMs}`)
+    throw invalid(
+      `${field}.halfLifeMs`,
+      `must be a positive number of milliseconds, not ${shown(halfLifeMs)}`,
+    )
   if (!Number.isFinite(writeWeight) || writeWeight < 0)
-    throw invalid(`${field}.writeWeight`, `must be a finite number, not negative, not ${writeWeight}`)
+    throw invalid(`${field}.writeWeight`, `must be a finite number, not negative, not ${shown(writeWeight)}`)
   return { halfLifeMs, writeWeight }
 }
 

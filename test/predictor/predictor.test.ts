@@ -313,8 +313,8 @@ describe('a predictor refuses', () => {
     ['placement', { placement: Placement.initial({ shards: SHARDS, buckets: 128 }) }],
     ['forbidden', { forbidden: ['nowhere'] }],
     ['trackingAttributes[0].segment', { trackingAttributes: [{ segment: 'x' }] }],
-  ])('bad requests by name: %s', (field, request) => {
-    expect(() => predictor.predict(request as never)).toThrow(field)
+  ])('bad requests by name: %s', async (field, request) => {
+    await expect(predictor.predict(request as never)).rejects.toThrow(field)
   })
 
   test('a malformed entry, by the name of its field', () => {

@@ -40,7 +40,7 @@ describe('opening a router', () => {
       [{ shards, maxValueBytes: 0 }, 'options.maxValueBytes', 'from 1'],
       [{ shards, tries: 0 }, 'options.tries', 'from 1'],
       [{ shards, pollMs: -5 }, 'options.pollMs', 'positive'],
-      [{ shards, migrator: 'no' }, 'options.migrator', 'false'],
+      [{ shards, migrator: 'no' }, 'options.migrator', 'batchKeys'],
       [{ shards, reservedPrefix: '' }, 'options.reservedPrefix', 'non-empty'],
     ]
     for (const [options, field, message] of cases) {

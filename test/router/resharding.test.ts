@@ -55,14 +55,14 @@ describe('a resharding', () => {
           map({ '#1': 'a', '#2': 'a', '#3': 'b' }),
           { concurrency: 0 },
           'INVALID_ARGUMENT',
-          'request.concurrency',
+          'options.concurrency',
         ],
         [
           1,
           map({ '#1': 'a', '#2': 'a', '#3': 'b' }),
           { retainMs: -1 },
           'INVALID_ARGUMENT',
-          'request.retainMs',
+          'options.retainMs',
         ],
       ]
       for (const [confidence, moves, options, code, field] of cases)

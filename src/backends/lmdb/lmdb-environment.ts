@@ -1,7 +1,8 @@
 import { mkdirSync, realpathSync, statfsSync } from 'node:fs'
 import { extname, resolve } from 'node:path'
 import { type Database, open, type RootDatabase } from 'lmdb'
-import { ErrorCode, ForeshardError, invalid } from '../../errors'
+import { ErrorCode, ForeshardError, invalid, shown } from '../../errors'
+import { checkFields, type Fields } from '../../options'
 import { faultOfLmdbFile } from './lmdb-file'
 
 /** Keys are bytes that this package lays out itself, values too. */
@@ -22,6 +23,8 @@ export interface LmdbOptions {
    */
   durability?: 'machine' | 'process'
 }
+
+export const LMDB_FIELDS: Fields<LmdbOptions> = { path: true, database: true, durability: true }
 
 /** Where a failure to open belongs: to a shard, or to a topology. */
 export interface OpenFailures {
@@ -195,20 +198,35 @@ export class NoRoom extends Error {
 }
 
 /** The given path or options, checked. */
-export function checkLmdbOptions<T extends LmdbOptions>(given: string | RootDatabase | T): T | LmdbOptions {
+export function checkLmdbOptions<T extends LmdbOptions>(
+  given: string | RootDatabase | T,
+  known: Fields<T>,
+): T | LmdbOptions {
   if (typeof given === 'string') return checked({ path: given })
   if (given === null || typeof given !== 'object')
-    throw invalid('options', 'must be a path, or { path } or { database }')
+    throw invalid('options', `must be a path, or { path } or { database }, not ${shown(given)}`)
   if ('openDB' in given && typeof given.openDB === 'function') return { database: given as RootDatabase }
+  checkFields(given as T, known, 'options')
   return checked(given as T)
+}
+
+/** Of a set of records in the file. LMDB keeps it as a key among others. */
+export function checkName(name: unknown): void {
+  if (typeof name !== 'string' || !/^[A-Za-z0-9][A-Za-z0-9_.:-]{0,63}$/.test(name))
+    throw invalid(
+      'options.name',
+      `must be up to 64 letters, digits, "-", "_", "." or ":", not ${shown(name)}`,
+    )
 }
 
 function checked<T extends LmdbOptions>(options: T): T {
   const { path, database, durability = 'machine' } = options
   if ((path === undefined) === (database === undefined))
     throw invalid('options', 'needs a path or an open database, one of both')
-  if (path !== undefined && (typeof path !== 'string' || path === ''))
-    throw invalid('options.path', 'must be a path')
+  if (path !== undefined && (typeof path !== 'string' || path === '' || path.includes('\0')))
+    throw invalid('options.path', `must be a path, not ${shown(path)}`)
+  if (database !== undefined && typeof database?.openDB !== 'function')
+    throw invalid('options.database', 'must be an open database of lmdb')
   if (durability !== 'machine' && durability !== 'process')
     throw invalid('options.durability', "must be 'machine' or 'process'")
   return options

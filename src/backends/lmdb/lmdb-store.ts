@@ -1,10 +1,18 @@
 import { randomUUID } from 'node:crypto'
 import type { RootDatabase } from 'lmdb'
 import type { Clock } from '../../clock'
-import { ErrorCode, invalid } from '../../errors'
+import { ErrorCode } from '../../errors'
+import type { Fields } from '../../options'
 import type { ShardStore } from '../../shard-store'
+import { checkTimeAndChance } from '../injected'
 import { LedgerStore } from '../ledger-store'
-import { checkLmdbOptions, LmdbEnvironment, type LmdbOptions } from './lmdb-environment'
+import {
+  checkLmdbOptions,
+  checkName,
+  LMDB_FIELDS,
+  LmdbEnvironment,
+  type LmdbOptions,
+} from './lmdb-environment'
 import { LmdbLedger } from './lmdb-ledger'
 import { KEY_PREFIX_BYTES, MAX_LMDB_KEY_BYTES } from './record-key'
 
@@ -15,14 +23,17 @@ export interface LmdbStoreOptions extends LmdbOptions {
   clock?: Clock
 }
 
+const FIELDS: Fields<LmdbStoreOptions> = { ...LMDB_FIELDS, name: true, clock: true }
+
 /**
  * A shard in an LMDB file on this host. It survives the process and, unless told otherwise, the machine; several
  * processes of the host may open it at the same time.
  */
 export function lmdbStore(given: string | RootDatabase | LmdbStoreOptions): ShardStore {
-  const options: LmdbStoreOptions = checkLmdbOptions(given)
+  const options: LmdbStoreOptions = checkLmdbOptions(given, FIELDS)
   const { name = 'shard', clock } = options
-  if (typeof name !== 'string' || name === '') throw invalid('options.name', 'must be a name')
+  checkName(name)
+  checkTimeAndChance(clock)
   const environment = new LmdbEnvironment(options, `foreshard:${name}`, {
     unreadable: ErrorCode.SHARD_MISMATCH,
     unavailable: ErrorCode.SHARD_UNAVAILABLE,

@@ -2,11 +2,19 @@ import { randomUUID } from 'node:crypto'
 import type { RootDatabase } from 'lmdb'
 import { type Clock, systemClock } from '../../clock'
 import { ErrorCode, ForeshardError, invalid } from '../../errors'
+import type { Fields } from '../../options'
 import { bucketSegment, type SegmentId, tagOfSegment, tagSegment } from '../../placement/segment'
 import type { HistoryEntry, RetainedEntry, TopologyDelta, TopologyStore } from '../../topology-store'
+import { checkTimeAndChance } from '../injected'
 import { LedgerTopology } from '../ledger-topology'
 import type { RetainedName, StoredAssignment, TopologyDocuments, TopologyLedger } from '../topology-ledger'
-import { checkLmdbOptions, LmdbEnvironment, type LmdbOptions } from './lmdb-environment'
+import {
+  checkLmdbOptions,
+  checkName,
+  LMDB_FIELDS,
+  LmdbEnvironment,
+  type LmdbOptions,
+} from './lmdb-environment'
 import {
   bucketKey,
   ownKey,
@@ -36,11 +44,14 @@ export interface LmdbTopologyOptions extends LmdbOptions {
   pollMs?: number
 }
 
+const FIELDS: Fields<LmdbTopologyOptions> = { ...LMDB_FIELDS, name: true, clock: true, pollMs: true }
+
 /** The topology in an LMDB file on this host, for all processes of the host. May be the file of a shard. */
 export function lmdbTopology(given: string | RootDatabase | LmdbTopologyOptions): TopologyStore {
-  const options: LmdbTopologyOptions = checkLmdbOptions(given)
+  const options: LmdbTopologyOptions = checkLmdbOptions(given, FIELDS)
   const { name = 'topology', clock = systemClock, pollMs = 500 } = options
-  if (typeof name !== 'string' || name === '') throw invalid('options.name', 'must be a name')
+  checkName(name)
+  checkTimeAndChance(clock)
   if (!Number.isFinite(pollMs) || pollMs <= 0)
     throw invalid('options.pollMs', 'must be a number of ms above 0')
   const environment = new LmdbEnvironment(options, `foreshard:${name}`, {

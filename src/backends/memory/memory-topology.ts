@@ -1,6 +1,8 @@
 import { type Clock, type Random, systemClock, systemRandom } from '../../clock'
+import { checkFields, type Fields } from '../../options'
 import { isTagSegment, type SegmentId } from '../../placement/segment'
 import type { HistoryEntry, RetainedEntry, TopologyDelta, TopologyStore } from '../../topology-store'
+import { checkTimeAndChance } from '../injected'
 import { LedgerTopology } from '../ledger-topology'
 import {
   type RetainedName,
@@ -16,11 +18,13 @@ export interface MemoryTopologyOptions {
   random?: Random
 }
 
+const FIELDS: Fields<MemoryTopologyOptions> = { clock: true, random: true }
+
 /** The topology in the memory of this process, shared by the routers of the process that are given it. */
-export function memoryTopology({
-  clock = systemClock,
-  random = systemRandom,
-}: MemoryTopologyOptions = {}): TopologyStore {
+export function memoryTopology(options: MemoryTopologyOptions = {}): TopologyStore {
+  checkFields(options, FIELDS, 'options')
+  const { clock = systemClock, random = systemRandom } = options
+  checkTimeAndChance(clock, random)
   return new LedgerTopology(new MemoryTopologyLedger(), {
     clock,
     newId: () => `memory-${Math.floor(random() * 2 ** 48).toString(16)}`,

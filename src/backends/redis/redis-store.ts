@@ -1,5 +1,6 @@
 import { type Clock, type Random, systemRandom } from '../../clock'
 import { ErrorCode, ForeshardError, invalid } from '../../errors'
+import { checkFields, type Fields } from '../../options'
 import type { FenceCommand } from '../../placement/fence'
 import { OWN_PREFIX } from '../../placement/key'
 import type {
@@ -19,6 +20,7 @@ import type {
   ShardSupports,
   StepAnswer,
 } from '../../shard-store'
+import { checkTimeAndChance } from '../injected'
 import { RequestChecks } from '../request-checks'
 import { CallQueue } from './call-queue'
 import { connectionOf } from './client'
@@ -26,6 +28,7 @@ import type { Reply } from './connection'
 import { eraseSegment, ingestBatch, readChanges, readNamed, readPage } from './copying'
 import { nameOf, recordOf, segmentNamed } from './fence-fields'
 import { FENCES_LUA, FOUND_LUA, STEP_LUA } from './lua/step'
+import { checkFlag, checkPrefix } from './redis-options'
 import { Script } from './script'
 import { ShardServer } from './shard-server'
 import { estimateSize } from './size'
@@ -64,6 +67,18 @@ export function redisStore(client: object, options: RedisStoreOptions = {}): Sha
   return new RedisStore(client, options)
 }
 
+const FIELDS: Fields<RedisStoreOptions> = {
+  prefix: true,
+  durable: true,
+  cache: true,
+  maxValueBytes: true,
+  replicas: true,
+  onRestart: true,
+  clock: true,
+  random: true,
+}
+const REPLICA_FIELDS: Fields<NonNullable<RedisStoreOptions['replicas']>> = { count: true, timeoutMs: true }
+
 class RedisStore implements ShardStore {
   readonly supports: ShardSupports
   readonly #server: ShardServer
@@ -74,12 +89,15 @@ class RedisStore implements ShardStore {
   #openers = 0
 
   constructor(client: object, options: RedisStoreOptions) {
+    checkFields(options, FIELDS, 'options')
     const { prefix = '~foreshard:', durable = false, maxValueBytes = MAX_VALUE_BYTES } = options
-    if (typeof prefix !== 'string' || prefix === '')
-      throw invalid('options.prefix', 'must be a non-empty string')
+    checkPrefix(prefix)
+    checkFlag(durable, 'options.durable')
     if (!Number.isSafeInteger(maxValueBytes) || maxValueBytes < 1 || maxValueBytes > LARGEST_VALUE)
       throw invalid('options.maxValueBytes', `must be a whole number from 1 to ${LARGEST_VALUE}`)
     const { cache = false, onRestart = 'check', clock, random = systemRandom } = options
+    checkFlag(cache, 'options.cache')
+    checkTimeAndChance(clock, random)
     if (onRestart !== 'check' && onRestart !== 'refuse')
       throw invalid('options.onRestart', "must be 'check' or 'refuse'")
     this.#replicas = checkReplicas(options.replicas)
@@ -222,6 +240,7 @@ class RedisStore implements ShardStore {
 
 function checkReplicas(replicas: RedisStoreOptions['replicas']): RedisStoreOptions['replicas'] {
   if (replicas === undefined) return undefined
+  checkFields(replicas, REPLICA_FIELDS, 'options.replicas')
   for (const field of ['count', 'timeoutMs'] as const)
     if (!Number.isSafeInteger(replicas?.[field]) || replicas[field] < 1)
       throw invalid(`options.replicas.${field}`, 'must be a whole number from 1')

@@ -1,5 +1,6 @@
 import { type Clock, type Random, systemClock, systemRandom } from '../../clock'
 import { ErrorCode, ForeshardError, invalid, isForeshardError } from '../../errors'
+import { checkFields, type Fields } from '../../options'
 import { unknownShard } from '../../placement/assignment'
 import type {
   Founding,
@@ -9,10 +10,12 @@ import type {
   TopologyDelta,
   TopologyStore,
 } from '../../topology-store'
+import { checkTimeAndChance } from '../injected'
 import { connectionOf } from './client'
 import type { Argument, RedisConnection, Reply } from './connection'
 import { failureOf } from './failure'
 import { CHANGES_SINCE_LUA, COMMIT_LUA, CREATE_LUA, LEASE_LUA, READ_LUA, TICKET_LUA } from './lua/topology'
+import { checkFlag, checkPrefix } from './redis-options'
 import { Script } from './script'
 import {
   changeArguments,
@@ -54,6 +57,8 @@ export function redisTopology(client: object, options: RedisTopologyOptions = {}
   return new RedisTopology(client, options)
 }
 
+const FIELDS: Fields<RedisTopologyOptions> = { prefix: true, durable: true, clock: true, random: true }
+
 class RedisTopology implements TopologyStore {
   readonly supports: TopologyStore['supports']
   readonly #connection: RedisConnection
@@ -69,9 +74,11 @@ class RedisTopology implements TopologyStore {
   #openers = 0
 
   constructor(client: object, options: RedisTopologyOptions) {
+    checkFields(options, FIELDS, 'options')
     const { prefix = '~foreshard:', durable = false, clock, random = systemRandom } = options
-    if (typeof prefix !== 'string' || prefix === '')
-      throw invalid('options.prefix', 'must be a non-empty string')
+    checkPrefix(prefix)
+    checkFlag(durable, 'options.durable')
+    checkTimeAndChance(clock, random)
     this.#connection = connectionOf(client)
     const t = `${prefix}t`
     this.#keys = { t, a: `${t}:a`, d: `${t}:d`, h: `${t}:h`, r: `${t}:r` }
