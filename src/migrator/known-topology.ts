@@ -1,4 +1,6 @@
-import { isTagSegment, type SegmentId, type ShardId } from '../placement/segment'
+import { AssignmentTable, type Place } from '../placement/assignment-table'
+import { type SegmentId, type ShardId, tagSegment } from '../placement/segment'
+import { ShardIndex } from '../placement/shard-index'
 import type {
   PlanEntry,
   RetainedEntry,
@@ -13,24 +15,48 @@ export interface Assigned {
   readonly epoch: number
 }
 
-/** What this migrator knows of the topology, which others keep open: read in full once, then kept up to date by deltas. */
+/** Whoever goes along with what is known. */
+export interface Follower {
+  /** A change was taken in. */
+  apply?(delta: TopologyDelta, known: KnownTopology): void
+  /** It was read in full. */
+  load?(topology: Topology): void
+}
+
+/**
+ * What this process knows of the topology, which others keep open: read in full once, then kept up to date by deltas. It has
+ * what was published, not what is believed: a migrator publishes what is not there.
+ */
 export class KnownTopology {
   readonly #store: TopologyStore
-  readonly #assignments = new Map<SegmentId, Assigned>()
-  readonly #onRefresh: () => void
+  readonly #followers = new Set<Follower>()
+  readonly #index = new ShardIndex()
+  #table = new AssignmentTable(0, 0)
   #revision: number | undefined
   #shards: readonly ShardEntry[] = []
   #plan: PlanEntry | undefined
   readonly #retained = new Map<string, RetainedEntry>()
-  #last: Promise<void> = Promise.resolve()
+  #reads = 0
+  #reading: Promise<void> | undefined
+  #next: Promise<void> | undefined
 
-  constructor(store: TopologyStore, onRefresh: () => void = () => {}) {
+  /** `topology`: as it was opened, where that is known. */
+  constructor(store: TopologyStore, topology?: Topology) {
     this.#store = store
-    this.#onRefresh = onRefresh
+    if (topology) this.#reset(topology)
+  }
+
+  get revision(): number {
+    return this.#revision ?? 0
   }
 
   get shards(): readonly ShardEntry[] {
     return this.#shards
+  }
+
+  /** What was published; not to be changed. */
+  get table(): AssignmentTable {
+    return this.#table
   }
 
   /** The unfinished plan. */
@@ -42,50 +68,92 @@ export class KnownTopology {
     return this.#retained.values()
   }
 
-  /** undefined: a tag that is not carved out. */
-  assigned(segment: SegmentId): Assigned | undefined {
-    return this.#assignments.get(segment)
+  /** How often the store was asked. */
+  get reads(): number {
+    return this.#reads
   }
 
-  /** The tags that are segments. */
-  *tags(): Iterable<SegmentId> {
-    for (const segment of this.#assignments.keys()) if (isTagSegment(segment)) yield segment
+  /** undefined: a tag that is not carved out. */
+  assigned(segment: SegmentId): Assigned | undefined {
+    const place: Place | undefined = this.#revision === undefined ? undefined : this.#table.placeOf(segment)
+    return place && { shard: this.#index.idOf(place.shard), epoch: place.epoch }
+  }
+
+  /** The tags that are carved out of a bucket. */
+  tagsOf(bucketId: number): SegmentId[] {
+    return this.#table.tagsOf(bucketId).map(tagSegment)
   }
 
   segmentsOn(shard: ShardId): number {
-    let count = 0
-    for (const it of this.#assignments.values()) if (it.shard === shard) count++
-    return count
+    const number = this.#index.find(shard)
+    return number === undefined ? 0 : this.#table.heldBy(number)
+  }
+
+  /** Calls the follower from here on, until the function that it answers is called. */
+  follow(follower: Follower): () => void {
+    this.#followers.add(follower)
+    return () => this.#followers.delete(follower)
+  }
+
+  /** Takes in a change that the store has told of; false where others are missing before it. */
+  hear(delta: TopologyDelta): boolean {
+    if (this.#revision === undefined || delta.revision > this.#revision + 1) return false
+    this.#apply(delta)
+    return true
   }
 
   /** Afterwards everything is known that was committed before the call. */
   refresh(): Promise<void> {
-    const next = this.#last.then(() => this.#pull())
-    this.#last = next.catch(() => undefined)
-    return next
+    if (!this.#reading) return this.#read(() => this.#pull())
+    // What is being read may have been read before the call. Those who come meanwhile share the next reading.
+    this.#next ??= this.#reading
+      .catch(() => {})
+      .then(() => {
+        this.#next = undefined
+        return this.#read(() => this.#pull())
+      })
+    return this.#next
   }
 
-  async #pull(): Promise<void> {
-    const deltas = this.#revision === undefined ? undefined : await this.#store.changesSince(this.#revision)
-    if (deltas) for (const delta of deltas) this.#apply(delta)
-    else this.#reset(await this.#store.read())
-    this.#onRefresh()
+  /** What stands, in full, with its history. */
+  async whole(): Promise<Topology> {
+    this.#reads++
+    const topology = await this.#store.read()
+    if (topology.revision > this.revision) this.#reset(topology)
+    return topology
   }
 
   /** Resolves when nothing is being read any more. */
-  idle(): Promise<void> {
-    return this.#last
+  async idle(): Promise<void> {
+    while (this.#reading) await this.#reading.catch(() => {})
+  }
+
+  #read(read: () => Promise<void>): Promise<void> {
+    const reading = read().finally(() => {
+      if (this.#reading === reading) this.#reading = undefined
+    })
+    this.#reading = reading
+    return reading
+  }
+
+  async #pull(): Promise<void> {
+    this.#reads++
+    const deltas = this.#revision === undefined ? undefined : await this.#store.changesSince(this.#revision)
+    if (deltas) for (const delta of deltas) this.#apply(delta)
+    else this.#reset(await this.#store.read())
   }
 
   #reset(topology: Topology): void {
+    // What was heard while it was read may be newer.
+    if (this.#revision !== undefined && topology.revision < this.#revision) return
     this.#revision = topology.revision
     this.#shards = topology.shards
     this.#plan = topology.plan
-    this.#assignments.clear()
+    for (const { id } of topology.shards) this.#index.numberOf(id)
+    this.#table = AssignmentTable.of(topology, this.#index)
     this.#retained.clear()
-    for (const { segment, shard, epoch } of topology.assignments)
-      if (shard !== undefined) this.#assignments.set(segment, { shard, epoch })
     for (const entry of topology.retained) this.#retained.set(nameOf(entry), entry)
+    for (const follower of this.#followers) follower.load?.(topology)
   }
 
   #apply(delta: TopologyDelta): void {
@@ -93,14 +161,10 @@ export class KnownTopology {
     this.#revision = delta.revision
     if (delta.shards) this.#shards = delta.shards
     if (delta.plan !== undefined) this.#plan = delta.plan ?? undefined
-    for (const { segment, shard, epoch } of delta.assignments ?? []) {
-      const known = this.#assignments.get(segment)
-      if (known && known.epoch >= epoch) continue
-      if (shard === undefined) this.#assignments.delete(segment)
-      else this.#assignments.set(segment, { shard, epoch })
-    }
-    for (const entry of delta.retain ?? []) this.#retained.set(nameOf(entry), entry)
+    for (const entry of delta.assignments ?? []) this.#table.apply(entry)
     for (const entry of delta.release ?? []) this.#retained.delete(nameOf(entry))
+    for (const entry of delta.retain ?? []) this.#retained.set(nameOf(entry), entry)
+    for (const follower of this.#followers) follower.apply?.(delta, this)
   }
 }
 

@@ -16,6 +16,8 @@ import { cancelled, type Office, Tenure } from './tenure'
 
 export interface MigratorOptions {
   readonly topology: TopologyStore
+  /** What the process knows of it already, and keeps up to date; a migrator alone reads it for itself. */
+  readonly known?: KnownTopology
   /** The open store of a shard. */
   readonly store: (shard: ShardId) => ShardStore | undefined
   /** The bucket that a segment is, or was carved out of. Throws for what is no segment. */
@@ -59,6 +61,7 @@ export class Migrator {
   readonly #holder: string
   readonly #pollMs: number
   readonly #cancels = new Map<string, AbortController>()
+  readonly #unfollow: () => void
   #queue: Promise<unknown> = Promise.resolve()
   #board: ProgressBoard | undefined
   #stopPolling: (() => void) | undefined
@@ -88,7 +91,8 @@ export class Migrator {
       { topology, store, clock, breather, random, failpoint, crash, check },
       this.#stop.signal,
     )
-    const known = new KnownTopology(topology, () => this.#heed())
+    const known = options.known ?? new KnownTopology(topology)
+    this.#unfollow = known.follow({ apply: () => this.#heed(), load: () => this.#heed() })
     this.#office = {
       topology,
       known,
@@ -193,6 +197,7 @@ export class Migrator {
     this.#stopPolling?.()
     await this.#queue
     await this.#office.known.idle()
+    this.#unfollow()
   }
 
   #crash(cause: unknown): void {

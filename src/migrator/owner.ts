@@ -138,8 +138,8 @@ async function publishOwner(
       const { state, epoch } = await fenceOf(work, shard, carved)
       if (state === 'owned') assignments.push({ segment: carved, shard, epoch })
     }
-    for (const known of work.topology.tags())
-      if (work.bucketOf(known) === work.bucketOf(segment) && !record.carved.has(tagOfSegment(known)!))
+    for (const known of work.topology.tagsOf(work.bucketOf(segment)))
+      if (!record.carved.has(tagOfSegment(known)!))
         assignments.push({ segment: known, shard: undefined, epoch: record.epoch })
   }
   await publish(work, segment, assignments, formerOwners)

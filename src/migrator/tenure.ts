@@ -75,7 +75,9 @@ export class Tenure {
     cancel.signal.addEventListener('abort', onCancel, { once: true })
     if (cancel.signal.aborted) onCancel()
     // A hint that someone may have cancelled it; the search for each segment's owner looks as well.
-    const unwatch = topology.watch(() => void known.refresh().catch(() => undefined))
+    const unwatch = topology.watch((delta) => {
+      if (!delta || !known.hear(delta)) known.refresh().catch(() => undefined)
+    })
     try {
       const left = await carryOut(this.#work(plan, board, cancel.signal, takenOver))
       await this.#end(plan, left)

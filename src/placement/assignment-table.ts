@@ -37,6 +37,14 @@ export interface Assignment {
   readonly epoch: number
 }
 
+/** Assignments as a topology has them, whatever they are kept in. */
+export interface Assignments {
+  readonly buckets: number
+  readonly seed: number
+  readonly shards: readonly { readonly id: ShardId }[]
+  readonly assignments: Iterable<Assignment>
+}
+
 type Bags = (TagBag | undefined)[]
 
 /** A filter that is to take the place of a full one, and the first bucket whose tags it does not have yet. */
@@ -78,16 +86,16 @@ export class AssignmentTable implements Iterable<Assignment & { readonly shard: 
     this.#own = new Uint8Array(buckets)
   }
 
-  /** A table of its own with these assignments, sharing theirs where they come from one that numbers shards the same. */
-  static from(
-    assignments: Iterable<Assignment>,
-    buckets: number,
-    seed: number,
-    shards = new ShardIndex(),
-  ): AssignmentTable {
-    if (assignments instanceof AssignmentTable && shards.covers(assignments.shards))
-      return assignments.fork(shards)
-    const table = new AssignmentTable(buckets, seed, shards)
+  /**
+   * A table of these assignments, which goes its own way; it shares theirs where they come from one that numbers shards as
+   * `index` does.
+   */
+  static of(topology: Assignments, index?: ShardIndex): AssignmentTable {
+    const { assignments, buckets, seed, shards } = topology
+    const numbers = index ?? new ShardIndex(shards.map(({ id }) => id))
+    if (assignments instanceof AssignmentTable && numbers.covers(assignments.shards))
+      return assignments.fork(numbers)
+    const table = new AssignmentTable(buckets, seed, numbers)
     for (const it of assignments) table.apply(it)
     table.trim()
     return table
@@ -101,8 +109,12 @@ export class AssignmentTable implements Iterable<Assignment & { readonly shard: 
     return this.#tags
   }
 
-  bucketOfTag(tag: string): number {
-    return murmur3(tag, this.seed) % this.#owners.length
+  hashOf(tag: string): number {
+    return murmur3(tag, this.seed)
+  }
+
+  bucketOfTag(tag: string, hash = this.hashOf(tag)): number {
+    return hash % this.#owners.length
   }
 
   /** The bucket that a segment is, or would be carved out of. */
@@ -124,8 +136,7 @@ export class AssignmentTable implements Iterable<Assignment & { readonly shard: 
   }
 
   /** Undefined for a tag that is not carved out. */
-  placeOfTag(tag: string): Place | undefined {
-    const hash = murmur3(tag, this.seed)
+  placeOfTag(tag: string, hash = this.hashOf(tag)): Place | undefined {
     if (!this.#filter.has(hash)) return undefined
     const bag = this.#bags[hash % this.#owners.length]
     if (bag === undefined) return undefined
@@ -158,19 +169,24 @@ export class AssignmentTable implements Iterable<Assignment & { readonly shard: 
     return this.#held[shard] ?? 0
   }
 
-  /** Every bucket, then every carved tag. */
-  *[Symbol.iterator](): IterableIterator<Assignment & { readonly shard: ShardId }> {
+  /** Every bucket that is assigned, then every carved tag. */
+  *segments(): IterableIterator<Place & { readonly segment: SegmentId; readonly bucketId: number }> {
     for (let bucketId = 0; bucketId < this.buckets; bucketId++)
-      if (this.#epochs[bucketId]! > 0) {
-        const shard = this.shards.idOf(this.#owners[bucketId]!)
-        yield { segment: bucketSegment(bucketId), shard, epoch: this.#epochs[bucketId]! }
-      }
-    for (const bag of this.#bags)
+      if (this.#epochs[bucketId]! > 0)
+        yield { segment: bucketSegment(bucketId), bucketId, ...this.placeOfBucket(bucketId) }
+    for (let bucketId = 0; bucketId < this.buckets; bucketId++) {
+      const bag = this.#bags[bucketId]
       if (bag)
         for (const at of entriesOf(bag)) {
-          const shard = this.shards.idOf(shardAt(bag, at))
-          yield { segment: tagSegment(tagAt(bag, at)), shard, epoch: epochAt(bag, at) }
+          const segment = tagSegment(tagAt(bag, at))
+          yield { segment, bucketId, shard: shardAt(bag, at), epoch: epochAt(bag, at) }
         }
+    }
+  }
+
+  *[Symbol.iterator](): IterableIterator<Assignment & { readonly shard: ShardId }> {
+    for (const { segment, shard, epoch } of this.segments())
+      yield { segment, shard: this.shards.idOf(shard), epoch }
   }
 
   /** The first bucket that nobody has; undefined where there is none. */

@@ -1,6 +1,6 @@
 import { ErrorCode, ForeshardError, invalid, shown } from '../errors'
 import { checkFields, type Fields } from '../options'
-import { murmur3 } from './hash'
+import { AssignmentTable } from './assignment-table'
 import { checkBuckets, checkShards, HashRing, type ShardWeight } from './ring'
 import {
   bucketOfSegment,
@@ -13,6 +13,7 @@ import {
   tagOfSegment,
   tagSegment,
 } from './segment'
+import { ShardIndex } from './shard-index'
 import { compileTagRule, type DataRelationships, type SchemaInfo, type TagRule } from './tag'
 
 export interface PlacementOptions {
@@ -45,31 +46,25 @@ export interface Location {
 /** The parts of a placement that are neither derived nor checked again. */
 interface Parts {
   shards: readonly Readonly<Required<ShardWeight>>[]
-  seed: number
   tagOf: TagRule
-  /** bucket -> index into shards. */
-  owners: Int32Array
-  epochs: Float64Array
-  /** carved tag -> where it lives. */
-  carved: ReadonlyMap<string, { shard: number; epoch: number }>
+  /** Nobody changes it any more. */
+  table: AssignmentTable
 }
 
 /**
- * The assignment table: tag -> bucket -> segment -> shard. Immutable and pure; `with` gives a new one. A lookup is one
- * hash and one array read, plus a map lookup where tags have been carved out of the key's bucket.
+ * The assignments of one moment: tag -> bucket -> segment -> shard. Immutable and pure; `with` gives a new one, which shares
+ * with this one what is the same. A lookup is one hash and two array reads, and a few more for a tag that is carved out.
  */
 export class Placement {
   readonly #parts: Parts
-  /** bucket -> tags carved out of it. */
-  readonly #carvedIn: Uint32Array
+  readonly #table: AssignmentTable
   readonly #index: ReadonlyMap<ShardId, number>
 
   /** The same as `Placement.initial`. */
   constructor(options: PlacementOptions | Parts) {
     this.#parts = isParts(options) ? options : initialParts(options)
+    this.#table = this.#parts.table
     this.#index = new Map(this.#parts.shards.map((shard, i) => [shard.id, i]))
-    this.#carvedIn = new Uint32Array(this.#parts.owners.length)
-    for (const tag of this.#parts.carved.keys()) this.#carvedIn[this.bucketOfTag(tag)]!++
   }
 
   /** The assignment that a new topology starts with: buckets spread by the ring, no tag carved out, all at epoch 1. */
@@ -78,11 +73,11 @@ export class Placement {
   }
 
   get buckets(): number {
-    return this.#parts.owners.length
+    return this.#table.buckets
   }
 
   get seed(): number {
-    return this.#parts.seed
+    return this.#table.seed
   }
 
   /** The ids of all shards. */
@@ -99,16 +94,13 @@ export class Placement {
   }
 
   bucketOfTag(tag: string): number {
-    return murmur3(tag, this.#parts.seed) % this.#parts.owners.length
+    return this.#table.bucketOfTag(tag)
   }
 
   /** The segment that governs a key. */
   segmentOf(key: string): SegmentId {
     const tag = this.#parts.tagOf(key)
-    const bucketId = this.bucketOfTag(tag)
-    return this.#carvedIn[bucketId]! > 0 && this.#parts.carved.has(tag)
-      ? tagSegment(tag)
-      : bucketSegment(bucketId)
+    return this.#table.placeOfTag(tag) ? tagSegment(tag) : bucketSegment(this.bucketOfTag(tag))
   }
 
   /** The shard of a segment; a tag that is not carved out lives with its bucket. */
@@ -126,9 +118,9 @@ export class Placement {
   assignmentOf(segment: SegmentId): Location {
     const bucketId = this.bucketOf(segment)
     const tag = tagOfSegment(segment)
-    const own = tag === undefined ? undefined : this.#parts.carved.get(tag)
+    const own = tag === undefined ? undefined : this.#table.placeOfTag(tag)
     return own
-      ? { shard: this.#parts.shards[own.shard]!.id, segment, bucketId, epoch: own.epoch }
+      ? { shard: this.#table.shards.idOf(own.shard), segment, bucketId, epoch: own.epoch }
       : this.#bucketLocation(bucketId)
   }
 
@@ -136,25 +128,25 @@ export class Placement {
   locate(key: string): Location {
     const tag = this.#parts.tagOf(key)
     const bucketId = this.bucketOfTag(tag)
-    const own = this.#carvedIn[bucketId]! > 0 ? this.#parts.carved.get(tag) : undefined
+    const own = this.#table.placeOfTag(tag)
     return own
-      ? { shard: this.#parts.shards[own.shard]!.id, segment: tagSegment(tag), bucketId, epoch: own.epoch }
+      ? { shard: this.#table.shards.idOf(own.shard), segment: tagSegment(tag), bucketId, epoch: own.epoch }
       : this.#bucketLocation(bucketId)
   }
 
   isCarved(tag: string): boolean {
-    return this.#parts.carved.has(tag)
+    return this.#table.placeOfTag(tag) !== undefined
   }
 
   /** The tags that are segments of their own. */
   get carvedTags(): IterableIterator<string> {
-    return this.#parts.carved.keys() as IterableIterator<string>
+    return this.#table.tags()
   }
 
   /** Every segment: all buckets, then all carved tags. */
   *segments(): IterableIterator<Location> {
     for (let bucketId = 0; bucketId < this.buckets; bucketId++) yield this.#bucketLocation(bucketId)
-    for (const tag of this.#parts.carved.keys()) yield this.assignmentOf(tagSegment(tag))
+    for (const tag of this.#table.tags()) yield this.assignmentOf(tagSegment(tag))
   }
 
   /**
@@ -164,25 +156,21 @@ export class Placement {
    */
   with(map: ShardAssignmentMap): Placement {
     checkMap(map, this.buckets, (shard) => this.#index.has(shard), 'map')
-    const owners = this.#parts.owners.slice()
-    const epochs = this.#parts.epochs.slice()
-    const carved = new Map(this.#parts.carved)
+    const table = this.#table.fork()
     for (const [segment, shard] of map) {
-      const to = this.#index.get(shard)!
-      const tag = tagOfSegment(segment)
-      if (tag !== undefined) {
-        const bucketId = this.bucketOfTag(tag)
+      const to = table.shards.find(shard)!
+      let from = table.placeOf(segment)
+      if (!from) {
         // Carving raises the epoch of the bucket too; a move raises the tag's once more.
-        const from = carved.get(tag) ?? { shard: this.#parts.owners[bucketId]!, epoch: ++epochs[bucketId]! }
-        carved.set(tag, from.shard === to ? from : { shard: to, epoch: from.epoch + 1 })
-        continue
+        const bucketId = table.bucketOf(segment)
+        const home = table.placeOfBucket(bucketId)
+        from = { shard: this.#table.placeOfBucket(bucketId).shard, epoch: home.epoch + 1 }
+        table.put(bucketSegment(bucketId), home.shard, from.epoch)
+        table.put(segment, from.shard, from.epoch)
       }
-      const bucketId = bucketOfSegment(segment)!
-      if (owners[bucketId] === to) continue
-      owners[bucketId] = to
-      epochs[bucketId]!++
+      if (from.shard !== to) table.put(segment, to, from.epoch + 1)
     }
-    return new Placement({ ...this.#parts, owners, epochs, carved })
+    return new Placement({ ...this.#parts, table })
   }
 
   /**
@@ -191,8 +179,7 @@ export class Placement {
    * @throws UNKNOWN_SEGMENT for what is not a tag; nothing is changed.
    */
   merged(segments: Iterable<SegmentId>): Placement {
-    const epochs = this.#parts.epochs.slice()
-    const carved = new Map(this.#parts.carved)
+    const table = this.#table.fork()
     for (const segment of segments) {
       const tag = tagOfSegment(segment)
       if (tag === undefined)
@@ -203,29 +190,28 @@ export class Placement {
             field: 'merges',
           },
         )
-      const own = carved.get(tag)
+      const own = table.placeOfTag(tag)
       if (!own) continue
-      const bucketId = this.bucketOfTag(tag)
-      const moved = own.shard === this.#parts.owners[bucketId]! ? 0 : 1
-      epochs[bucketId] = Math.max(epochs[bucketId]!, own.epoch + moved) + 1
-      carved.delete(tag)
+      const bucketId = table.bucketOfTag(tag)
+      const { shard, epoch } = table.placeOfBucket(bucketId)
+      const moved = own.shard === shard ? 0 : 1
+      table.put(bucketSegment(bucketId), shard, Math.max(epoch, own.epoch + moved) + 1)
+      table.fold(tag)
     }
-    return new Placement({ ...this.#parts, epochs, carved })
+    return new Placement({ ...this.#parts, table })
   }
 
   /** The same assignment with one shard more, which owns nothing yet. */
   withShard(id: ShardId, weight = 1): Placement {
     const shards = checkShards([...this.#parts.shards, { id, weight }])
-    return new Placement({ ...this.#parts, shards })
+    const index = new ShardIndex(this.#table.shards)
+    index.numberOf(id)
+    return new Placement({ ...this.#parts, shards, table: this.#table.fork(index) })
   }
 
   #bucketLocation(bucketId: number): Location {
-    return {
-      shard: this.#parts.shards[this.#parts.owners[bucketId]!]!.id,
-      segment: bucketSegment(bucketId),
-      bucketId,
-      epoch: this.#parts.epochs[bucketId]!,
-    }
+    const { shard, epoch } = this.#table.placeOfBucket(bucketId)
+    return { shard: this.#table.shards.idOf(shard), segment: bucketSegment(bucketId), bucketId, epoch }
   }
 
   #indexOf(shard: ShardId, field: string): number {
@@ -236,7 +222,7 @@ export class Placement {
 }
 
 function isParts(options: PlacementOptions | Parts): options is Parts {
-  return typeof options === 'object' && options !== null && 'owners' in options
+  return (options as Partial<Parts> | null)?.table instanceof AssignmentTable
 }
 
 function initialParts(options: PlacementOptions): Parts {
@@ -248,14 +234,11 @@ function initialParts(options: PlacementOptions): Parts {
   if (!Number.isInteger(seed) || seed < 0 || seed > 0xffffffff)
     throw invalid('seed', 'must be an unsigned 32-bit integer')
   const ring = new HashRing(shards, { buckets })
-  return {
-    shards: ring.shards,
-    seed,
-    tagOf: compileTagRule(options.schema, options.relationships),
-    owners: ring.assignment(),
-    epochs: new Float64Array(buckets).fill(1),
-    carved: new Map(),
-  }
+  const table = new AssignmentTable(buckets, seed, new ShardIndex(ring.shards.map(({ id }) => id)))
+  ring.assignment().forEach((shard, bucketId) => {
+    table.put(bucketSegment(bucketId), shard, 1)
+  })
+  return { shards: ring.shards, tagOf: compileTagRule(options.schema, options.relationships), table }
 }
 
 /** Refuses a map that names what is not there, before anything is changed. */

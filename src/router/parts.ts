@@ -1,5 +1,7 @@
 import { ForeshardError } from '../errors'
+import { KnownTopology } from '../migrator/known-topology'
 import { Migrator } from '../migrator/migrator'
+import type { TopologyStore } from '../topology-store'
 import { Tracker } from '../tracking/tracker'
 import { Dispatcher } from './dispatcher'
 import type { EntryListingOptions } from './entry-listing'
@@ -55,10 +57,11 @@ export function assemble(
     if (!signal.aborted) events.emit('error', error)
   }
 
-  const view = new View(topology, options.tagOf)
+  const known = new KnownTopology(opened.store, topology)
+  const view = new View({ ...topology, assignments: known.table }, options.tagOf, known.table.shards)
   const shards = new ShardSet(view, options)
   for (const [id, store] of options.stores) shards.add(id, store)
-  const feed = new TopologyFeed(opened, view, {
+  const feed = new TopologyFeed(opened.store, known, view, {
     onChange: (revision) => events.emit('topology', { revision }),
     onError: background,
   })
@@ -80,7 +83,7 @@ export function assemble(
     concurrency: SCAN_CONCURRENCY,
   }
 
-  const migrator = migratorOf(options, opened, view, shards, name)
+  const migrator = migratorOf(options, opened.store, known, view, shards, name)
   migrator?.on('progress', (progress) => events.emit('progress', progress))
   migrator?.on('error', background)
   migrator?.on('conflict', ({ code, message }) => background(new ForeshardError(code, message)))
@@ -109,7 +112,8 @@ export function assemble(
 
 function migratorOf(
   { migrator, clock, random }: CheckedOptions,
-  { store: topology }: Opened,
+  topology: TopologyStore,
+  known: KnownTopology,
   view: View,
   shards: ShardSet,
   name: string,
@@ -119,6 +123,7 @@ function migratorOf(
     ...migrator,
     holder: migrator.holder ?? `router-${name}`,
     topology,
+    known,
     store: (shard) => shards.store(shard),
     bucketOf: (segment) => view.bucketOf(segment),
     clock,

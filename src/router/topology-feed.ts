@@ -1,5 +1,6 @@
 import type { Clock, Random } from '../clock'
 import { ErrorCode, ForeshardError, isForeshardError } from '../errors'
+import type { KnownTopology } from '../migrator/known-topology'
 import type { Topology, TopologyChange, TopologyDelta, TopologyStore } from '../topology-store'
 import type { View } from './view'
 
@@ -12,55 +13,57 @@ export interface Opened {
 /** Routers that change the topology at the same time; each of them wins at last. */
 const RACES = 32
 
-/** Keeps the view in step with the topology: when it is told of a change, from time to time, and when asked. */
+/** Keeps what is known of the topology, and the view with it, up to date: when told of a change, from time to time, and when asked. */
 export class TopologyFeed {
   readonly #store: TopologyStore
-  readonly #view: View
-  readonly #onChange: (revision: number) => void
+  readonly #known: KnownTopology
   readonly #onError: (error: unknown) => void
-  #refreshing: Promise<void> | undefined
-  #again = false
-  #stops: (() => void)[] = []
-  #refreshes = 0
+  #stops: (() => void)[]
 
   constructor(
-    { store }: Opened,
+    store: TopologyStore,
+    known: KnownTopology,
     view: View,
     told: { onChange: (revision: number) => void; onError: (error: unknown) => void },
   ) {
     this.#store = store
-    this.#view = view
-    this.#onChange = told.onChange
+    this.#known = known
     this.#onError = told.onError
+    const end = known.follow({
+      apply(delta) {
+        view.apply(delta, known.table)
+        told.onChange(delta.revision)
+      },
+      load(topology) {
+        view.load({ ...topology, assignments: known.table })
+        told.onChange(topology.revision)
+      },
+    })
+    this.#stops = [end]
   }
 
   /** How often the topology was read. */
   get refreshes(): number {
-    return this.#refreshes
+    return this.#known.reads
   }
 
   /** Watches, and polls every `pollMs` give or take a tenth, because a notification is a hint. */
   start(clock: Clock, random: Random, pollMs: number): void {
-    this.#stops = [
+    this.#stops.push(
       this.#store.watch((delta) => this.#hear(delta)),
       clock.every(pollMs * (0.9 + random() / 5), () => this.#hear()),
-    ]
+    )
   }
 
   /** A change that follows on what is known is taken in as it is told; anything else is asked for. */
   #hear(delta?: TopologyDelta): void {
-    if (this.#refreshing) this.#again = true
-    else if (delta && delta.revision <= this.#view.revision) return
-    else if (delta?.revision === this.#view.revision + 1) {
-      this.#view.apply(delta)
-      this.#onChange(delta.revision)
-    } else this.refresh().catch(this.#onError)
+    if (!delta || !this.#known.hear(delta)) this.refresh().catch(this.#onError)
   }
 
   /** Ends watching and polling, and closes the store. */
   async close(): Promise<void> {
     for (const stop of this.#stops.splice(0)) stop()
-    await this.#refreshing?.catch(() => {})
+    await this.#known.idle()
     await this.#store.close()
   }
 
@@ -70,7 +73,7 @@ export class TopologyFeed {
   ): Promise<void> {
     for (let race = 0; race < RACES; race++) {
       await this.refresh()
-      const { revision, shards } = this.#view
+      const { revision, shards } = this.#known
       const change = build({ shards })
       if (!change) return
       await this.#store.commit({ ...change, expect: { revision } }).catch((error) => {
@@ -84,46 +87,21 @@ export class TopologyFeed {
   }
 
   /**
-   * Brings the view up to date; calls at the same time share one reading.
+   * Brings the view up to date; calls at the same time share a reading.
    * @throws TOPOLOGY_UNAVAILABLE; the view stays as it is.
    */
-  refresh(): Promise<void> {
-    this.#refreshing ??= this.#read().finally(() => {
-      this.#refreshing = undefined
-    })
-    return this.#refreshing
+  async refresh(): Promise<void> {
+    try {
+      await this.#known.refresh()
+    } catch (error) {
+      throw unavailable(error)
+    }
   }
 
   /** The topology in full, with its history; the view takes it in as well. */
   async whole(): Promise<Topology> {
-    this.#refreshes++
-    const topology = await this.#whole()
-    const before = this.#view.revision
-    this.#view.load(topology)
-    if (topology.revision > before) this.#onChange(topology.revision)
-    return topology
-  }
-
-  async #read(): Promise<void> {
-    do {
-      this.#again = false
-      this.#refreshes++
-      const before = this.#view.revision
-      let deltas: Awaited<ReturnType<TopologyStore['changesSince']>>
-      try {
-        deltas = await this.#store.changesSince(before)
-      } catch (error) {
-        throw unavailable(error)
-      }
-      if (deltas) for (const delta of deltas) this.#view.apply(delta)
-      else this.#view.load(await this.#whole())
-      if (this.#view.revision > before) this.#onChange(this.#view.revision)
-    } while (this.#again)
-  }
-
-  async #whole(): Promise<Topology> {
     try {
-      return await this.#store.read()
+      return await this.#known.whole()
     } catch (error) {
       throw unavailable(error)
     }

@@ -1,7 +1,7 @@
 import { Placement } from '../placement/assignment'
+import { AssignmentTable, type Place } from '../placement/assignment-table'
 import type { FenceRecord, Proof } from '../placement/fence'
 import { proofOf } from '../placement/fence'
-import { murmur3 } from '../placement/hash'
 import {
   bucketOfSegment,
   bucketSegment,
@@ -10,6 +10,7 @@ import {
   tagOfSegment,
   tagSegment,
 } from '../placement/segment'
+import type { ShardIndex } from '../placement/shard-index'
 import type { TagRule } from '../placement/tag'
 import type { Call, Operation } from '../shard-store'
 import type { AssignmentEntry, ShardEntry, Topology, TopologyDelta } from '../topology-store'
@@ -19,16 +20,11 @@ export interface Aimed extends Call {
   readonly shard: number
 }
 
-/** Where a segment is believed to be. Epoch 0: only that it exists; whoever is asked there will know more. */
-interface Place {
-  readonly shard: number
-  readonly epoch: number
-}
-
 /**
  * What this router believes of the assignments: the topology's, plus what shards told when they refused. A hint that
  * costs a round trip where it is wrong, never more, because the fences decide. Monotone: a segment's entry is only
- * replaced by one of a higher epoch, so that news may come late, twice and in any order.
+ * replaced by one of a higher epoch, so that news may come late, twice and in any order. Epoch 0: only that the segment
+ * exists; whoever is asked there will know more.
  *
  * Invariant: where the view has a bucket at epoch e it has the tags carved out of it as of e, or later news of them.
  */
@@ -37,30 +33,24 @@ export class View {
   readonly tagOf: TagRule
   /** Called when a tag is no segment any more. */
   onFold: (tag: string, bucketId: number) => void = () => {}
-  readonly #ids: ShardId[] = []
-  readonly #indices = new Map<ShardId, number>()
+  readonly #table: AssignmentTable
   #entries: readonly ShardEntry[] = []
-  readonly #owners: Int32Array
-  readonly #epochs: Float64Array
-  readonly #carvedIn: Uint32Array
-  readonly #carved = new Map<string, Place>()
-  readonly #tagsOf = new Map<number, Set<string>>()
   /** Commits that their target may not know of yet, until it has served an operation that carried them. */
   readonly #proofs = new Map<SegmentId, Proof>()
   #placement: Placement | undefined
   #revision = 0
 
-  constructor(topology: Topology, tagOf: TagRule) {
+  /** `index`: how whoever shares the table numbers the shards. */
+  constructor(topology: Topology, tagOf: TagRule, index?: ShardIndex) {
     this.seed = topology.seed
     this.tagOf = tagOf
-    this.#owners = new Int32Array(topology.buckets)
-    this.#epochs = new Float64Array(topology.buckets)
-    this.#carvedIn = new Uint32Array(topology.buckets)
-    this.load(topology)
+    this.#table = AssignmentTable.of(topology, index)
+    this.#setShards(topology.shards)
+    this.#revision = topology.revision
   }
 
   get buckets(): number {
-    return this.#owners.length
+    return this.#table.buckets
   }
 
   /** The topology's revision up to which the view has everything. */
@@ -74,46 +64,36 @@ export class View {
   }
 
   shardId(index: number): ShardId {
-    return this.#ids[index]!
+    return this.#table.shards.idOf(index)
   }
 
   /** The index of a shard, which it keeps for the life of the view. */
   indexOf(shard: ShardId): number {
-    let index = this.#indices.get(shard)
-    if (index === undefined) {
-      index = this.#ids.push(shard) - 1
-      this.#indices.set(shard, index)
-      this.#placement = undefined
-    }
-    return index
+    return this.#table.shards.numberOf(shard)
   }
 
   bucketOfTag(tag: string): number {
-    return murmur3(tag, this.seed) % this.#owners.length
+    return this.#table.bucketOfTag(tag)
   }
 
   /** The bucket that a segment is, or would be carved out of. */
   bucketOf(segment: SegmentId): number {
-    const tag = tagOfSegment(segment)
-    return tag === undefined ? bucketOfSegment(segment)! : this.bucketOfTag(tag)
+    return this.#table.bucketOf(segment)
   }
 
   /** The index of the shard where a key is believed to live. */
   shardOf(key: string): number {
-    const tag = this.tagOf(key)
-    const bucketId = this.bucketOfTag(tag)
-    const own = this.#carvedIn[bucketId]! > 0 ? this.#carved.get(tag) : undefined
-    return own ? own.shard : this.#owners[bucketId]!
+    return this.#table.shardOfTag(this.tagOf(key))
   }
 
   /** A client operation as it should be sent now. */
   aim(key: string, operation: Operation): Aimed {
     const tag = this.tagOf(key)
-    const bucketId = this.bucketOfTag(tag)
-    const own = this.#carvedIn[bucketId]! > 0 ? this.#carved.get(tag) : undefined
+    const hash = this.#table.hashOf(tag)
+    const bucketId = this.#table.bucketOfTag(tag, hash)
+    const own = this.#table.placeOfTag(tag, hash)
     const segment = own ? tagSegment(tag) : bucketSegment(bucketId)
-    const shard = own ? own.shard : this.#owners[bucketId]!
-    const epoch = own ? own.epoch : this.#epochs[bucketId]!
+    const { shard, epoch } = own ?? this.#table.placeOfBucket(bucketId)
     if (this.#proofs.size > 0) {
       const proof = this.#proofs.get(segment)
       if (proof?.epoch === epoch) return { shard, segment, bucketId, epoch, key, tag, operation, proof }
@@ -123,10 +103,7 @@ export class View {
 
   /** Where a segment is believed to be; undefined for a tag that is not carved out. */
   placeOf(segment: SegmentId): Place | undefined {
-    const tag = tagOfSegment(segment)
-    if (tag !== undefined) return this.#carved.get(tag)
-    const bucketId = bucketOfSegment(segment)!
-    return { shard: this.#owners[bucketId]!, epoch: this.#epochs[bucketId]! }
+    return this.#table.placeOf(segment)
   }
 
   proofFor(segment: SegmentId): Proof | undefined {
@@ -139,16 +116,19 @@ export class View {
     if (proof && proof.epoch <= epoch) this.#proofs.delete(segment)
   }
 
-  carvedOf(bucketId: number): ReadonlySet<string> {
-    return this.#tagsOf.get(bucketId) ?? NO_TAGS
+  /** The tags that are carved out of a bucket. */
+  carvedOf(bucketId: number): string[] {
+    return this.#table.tagsOf(bucketId)
+  }
+
+  /** How many segments a shard has, by its index. */
+  heldBy(shard: number): number {
+    return this.#table.heldBy(shard)
   }
 
   /** Every segment, buckets first, and the index of its shard. */
-  *segments(): IterableIterator<{ segment: SegmentId; bucketId: number; shard: number }> {
-    for (let bucketId = 0; bucketId < this.#owners.length; bucketId++)
-      yield { segment: bucketSegment(bucketId), bucketId, shard: this.#owners[bucketId]! }
-    for (const [tag, { shard }] of this.#carved)
-      yield { segment: tagSegment(tag), bucketId: this.bucketOfTag(tag), shard }
+  segments(): IterableIterator<{ segment: SegmentId; bucketId: number; shard: number }> {
+    return this.#table.segments()
   }
 
   /** The assignments as they are believed to be now. Immutable; the same object until something changes. */
@@ -174,41 +154,50 @@ export class View {
     }
     const bucketId = bucketOfSegment(segment)
     if (bucketId === undefined) return news
-    for (const tag of this.carvedOf(bucketId)) {
-      if (record.carved.has(tag) || this.#carved.get(tag)!.epoch >= record.epoch) continue
-      this.#fold(tag)
+    for (const tag of record.carved) {
+      if (this.#table.placeOfTag(tag)) continue
+      this.#put(tagSegment(tag), this.#table.placeOfBucket(bucketId).shard, 0)
       news = true
     }
-    for (const tag of record.carved) {
-      if (this.#carved.has(tag)) continue
-      this.#put(tagSegment(tag), this.#owners[bucketId]!, 0)
+    // Nearly always it names the same tags.
+    if (this.#table.carvedIn(bucketId) === record.carved.size) return news
+    for (const tag of this.#table.tagsOf(bucketId)) {
+      if (record.carved.has(tag) || this.#table.placeOfTag(tag)!.epoch >= record.epoch) continue
+      this.#fold(tag)
       news = true
     }
     return news
   }
 
-  /** Takes in a change of the topology. Those of the past have no effect. */
-  apply(delta: TopologyDelta): void {
+  /**
+   * Takes in a change of the topology. Those of the past have no effect. `published`: what the topology has after it; what is
+   * the same there is kept once.
+   */
+  apply(delta: TopologyDelta, published?: AssignmentTable): void {
     if (delta.shards) this.#setShards(delta.shards)
     for (const entry of delta.assignments ?? []) this.#assign(entry)
     for (const entry of delta.assignments ?? []) if (entry.shard === undefined) this.#unassign(entry)
     this.#revision = Math.max(this.#revision, delta.revision)
+    if (!published) return
+    for (const bucketId of new Set(delta.assignments?.map(({ segment }) => this.#table.bucketOf(segment))))
+      this.#table.share(bucketId, published)
   }
 
   /** Takes in the whole topology. */
   load(topology: Topology): void {
     this.#setShards(topology.shards)
-    const listed = new Set<string>()
-    for (const entry of topology.assignments) {
-      const tag = tagOfSegment(entry.segment)
-      if (tag !== undefined) listed.add(tag)
-      this.#assign(entry)
-    }
-    for (const { segment, epoch } of topology.assignments) {
-      const bucketId = bucketOfSegment(segment)
-      if (bucketId === undefined) break
-      for (const tag of this.carvedOf(bucketId))
-        if (!listed.has(tag) && this.#carved.get(tag)!.epoch <= epoch) this.#fold(tag)
+    const published = AssignmentTable.of(topology, this.#table.shards)
+    for (let bucketId = 0; bucketId < this.buckets; bucketId++) {
+      const { shard, epoch } = published.placeOfBucket(bucketId)
+      this.#put(bucketSegment(bucketId), shard, epoch)
+      if (this.#table.share(bucketId, published)) continue
+      for (const tag of published.tagsOf(bucketId)) {
+        const place = published.placeOfTag(tag)!
+        this.#put(tagSegment(tag), place.shard, place.epoch)
+      }
+      for (const tag of this.#table.tagsOf(bucketId))
+        if (!published.placeOfTag(tag) && this.#table.placeOfTag(tag)!.epoch <= epoch) this.#fold(tag)
+      this.#table.share(bucketId, published)
     }
     this.#revision = Math.max(this.#revision, topology.revision)
   }
@@ -220,30 +209,14 @@ export class View {
   /** A tag was merged, unless what is known of it came later: its bucket's epoch is above all that the tag had. */
   #unassign({ segment, epoch }: AssignmentEntry): void {
     const tag = tagOfSegment(segment)
-    const place = tag === undefined ? undefined : this.#carved.get(tag)
+    const place = tag === undefined ? undefined : this.#table.placeOfTag(tag)
     if (!place) return
-    const bucketEpoch = this.#epochs[this.bucketOfTag(tag!)]!
+    const bucketEpoch = this.#table.placeOfBucket(this.bucketOfTag(tag!)).epoch
     if (place.epoch <= epoch || place.epoch < bucketEpoch) this.#fold(tag!)
   }
 
   #put(segment: SegmentId, shard: number, epoch: number): boolean {
-    const known = this.placeOf(segment)
-    if (known && known.epoch >= epoch) return false
-    const tag = tagOfSegment(segment)
-    if (tag === undefined) {
-      const bucketId = bucketOfSegment(segment)!
-      this.#owners[bucketId] = shard
-      this.#epochs[bucketId] = epoch
-    } else {
-      if (!known) {
-        const bucketId = this.bucketOfTag(tag)
-        this.#carvedIn[bucketId]!++
-        const tags = this.#tagsOf.get(bucketId)
-        if (tags) tags.add(tag)
-        else this.#tagsOf.set(bucketId, new Set([tag]))
-      }
-      this.#carved.set(tag, { shard, epoch })
-    }
+    if (!this.#table.put(segment, shard, epoch)) return false
     const proof = this.#proofs.get(segment)
     if (proof && proof.epoch < epoch) this.#proofs.delete(segment)
     this.#placement = undefined
@@ -251,15 +224,10 @@ export class View {
   }
 
   #fold(tag: string): void {
-    const bucketId = this.bucketOfTag(tag)
-    this.#carved.delete(tag)
-    this.#carvedIn[bucketId]!--
-    const tags = this.#tagsOf.get(bucketId)!
-    tags.delete(tag)
-    if (tags.size === 0) this.#tagsOf.delete(bucketId)
+    this.#table.fold(tag)
     this.#proofs.delete(tagSegment(tag))
     this.#placement = undefined
-    this.onFold(tag, bucketId)
+    this.onFold(tag, this.bucketOfTag(tag))
   }
 
   #setShards(entries: readonly ShardEntry[]): void {
@@ -271,25 +239,10 @@ export class View {
   /** Shards in the topology's order, then owners that only a refusal has told of. */
   #snapshot(): Placement {
     const shards = this.#entries.map(({ id, weight }) => ({ id, weight }))
-    const owning = new Set(this.#owners)
-    for (const { shard } of this.#carved.values()) owning.add(shard)
-    const position = new Map(shards.map(({ id }, i) => [id, i]))
-    const at = Int32Array.from(this.#ids, (id, index) => {
-      const listed = position.get(id)
-      if (listed !== undefined || !owning.has(index)) return listed ?? -1
-      return shards.push({ id, weight: 1 }) - 1
-    })
-    const carved = new Map<string, Place>()
-    for (const [tag, { shard, epoch }] of this.#carved) carved.set(tag, { shard: at[shard]!, epoch })
-    return new Placement({
-      shards,
-      seed: this.seed,
-      tagOf: this.tagOf,
-      owners: this.#owners.map((shard) => at[shard]!),
-      epochs: this.#epochs.slice(),
-      carved,
-    })
+    const listed = new Set(shards.map(({ id }) => id))
+    let index = 0
+    for (const id of this.#table.shards)
+      if (this.#table.heldBy(index++) > 0 && !listed.has(id)) shards.push({ id, weight: 1 })
+    return new Placement({ shards, tagOf: this.tagOf, table: this.#table.fork() })
   }
 }
-
-const NO_TAGS: ReadonlySet<string> = new Set()
