@@ -1,4 +1,4 @@
-import { isForeshardError } from '../../../src/errors'
+import { ErrorCode, isForeshardError } from '../../../src/errors'
 import type { ReshardingReport } from '../../../src/migrator/progress'
 import type { Resharding } from '../../../src/router/resharding'
 import type { Member } from '../../../src/testing/simulation/deployment'
@@ -32,7 +32,10 @@ export class Actor {
   async start(options: { maxHoldMs?: number; batchKeys?: number }): Promise<void> {
     const { deployment } = this.#stage
     this.#member = await deployment.start(undefined, { ...options, failpoint: (step) => this.#at(step) })
-    this.member.router.on('error', (error) => this.#tell(`hears of ${codeOf(error)}`))
+    this.member.router.on('error', (error) => {
+      // Of a shard out of reach it hears whenever it looks.
+      if (codeOf(error) !== ErrorCode.SHARD_UNAVAILABLE) this.#tell(`hears of ${codeOf(error)}`)
+    })
   }
 
   get member(): Member {
@@ -47,18 +50,22 @@ export class Actor {
     await this.member.process.running()
   }
 
-  /** Begins a resharding; comes back when its migrator stands at the step, or when it has ended. */
-  reshard(request: () => Promise<Resharding>, stopAt: string | undefined): Promise<void> {
-    return this.begin(async () => {
-      const resharding = await request()
-      this.#resharding = resharding
-      if (!resharding.accepted) return `refused: ${resharding.reason}`
-      return inWords(await resharding.done)
-    }, stopAt)
+  /** Begins a resharding; comes back when its migrator stands at the step, or when it has ended, or at once. */
+  reshard(request: () => Promise<Resharding>, stopAt: string | undefined, meanwhile = false): Promise<void> {
+    return this.begin(
+      async () => {
+        const resharding = await request()
+        this.#resharding = resharding
+        if (!resharding.accepted) return `refused: ${resharding.reason}`
+        return inWords(await resharding.done)
+      },
+      stopAt,
+      meanwhile,
+    )
   }
 
   /** Work whose result is told whenever it comes. A process that is asleep is not waited for. */
-  async begin(act: () => Promise<string>, stopAt?: string): Promise<void> {
+  async begin(act: () => Promise<string>, stopAt?: string, meanwhile = false): Promise<void> {
     const stop = stopAt === undefined ? undefined : newStop(stopAt)
     if (stop) this.#stop = stop
     const { process } = this.member
@@ -70,14 +77,14 @@ export class Actor {
     )
     this.#work = Promise.all([this.#work, work])
     if (!process.isRunning) return this.#tell('asleep')
-    await this.#until(stop, work)
+    await this.#until(stop, work, meanwhile)
   }
 
-  async goOn(stopAt: string | undefined): Promise<void> {
+  async goOn(stopAt: string | undefined, meanwhile = false): Promise<void> {
     const before = this.#stop
     this.#stop = stopAt === undefined ? undefined : newStop(stopAt)
     before?.goOn()
-    await this.#until(this.#stop, this.#work)
+    await this.#until(this.#stop, this.#work, meanwhile)
   }
 
   sleep(): void {
@@ -99,13 +106,9 @@ export class Actor {
     await resharding.cancel()
   }
 
-  async #until(stop: Stop | undefined, work: Promise<unknown>): Promise<void> {
-    if (!stop) {
-      await work
-      return
-    }
-    const stands = stop.reached.then(() => this.#tell(`stands ${stop.at.split(':').reverse().join(' ')}`))
-    await Promise.race([work, stands])
+  async #until(stop: Stop | undefined, work: Promise<unknown>, meanwhile: boolean): Promise<void> {
+    const stands = stop?.reached.then(() => this.#tell(`stands ${stop.at.split(':').reverse().join(' ')}`))
+    if (!meanwhile) await (stands ? Promise.race([work, stands]) : work)
   }
 
   #tell(result: string): void {

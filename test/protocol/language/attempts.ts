@@ -21,6 +21,8 @@ export interface Attempt {
   /** The copy holds at least what the source had written by then. */
   n: number
   base: number | undefined
+  /** The target kept what it had: nothing is copied but changes. */
+  kept: boolean
   carved: string[]
   batch: number
   /** Read at the source, and not yet sent. */
@@ -65,6 +67,7 @@ export class Attempts {
       ticket,
       n: 0,
       base: undefined,
+      kept: false,
       carved: [],
       batch: 0,
       read: [],
@@ -105,6 +108,7 @@ export class Attempts {
   prepare(it: Attempt): Request {
     const { epoch, ticket, base, carved } = it
     return this.#step(it, it.to, { step: 'prepare', epoch, ticket, base, carved }, (record) => {
+      it.kept = record.kept
       if (record.kept) it.n = base ?? it.n
     })
   }
@@ -125,7 +129,12 @@ export class Attempts {
   }
 
   activate(it: Attempt): Request {
-    if (!it.proof) throw new Error(`ticket ${it.ticket} has no proof: its cutover was not granted`)
+    if (!it.proof)
+      return {
+        name: `activate ${it.ticket}`,
+        shard: it.to,
+        send: async () => this.#stage.tell('nobody has a proof'),
+      }
     return this.#step(it, it.to, { step: 'activate', proof: it.proof })
   }
 
@@ -209,12 +218,15 @@ export class Attempts {
     command: FenceCommand,
     granted?: (record: Awaited<ReturnType<ShardStore['step']>>['record']) => void,
   ): Request {
+    let heeded = false
     return {
       name: `${command.step} ${ticket}`,
       shard,
+      // Nobody waits for the answer to a request that was delivered before.
       send: async (store) => {
         const answer = await store.step(at, command)
-        if (answer.ok) granted?.(answer.record)
+        if (answer.ok && !heeded) granted?.(answer.record)
+        heeded = true
         return answer
       },
     }

@@ -4,7 +4,7 @@ import type { Operation } from '../../../src/shard-store'
 import { Actor } from './actor'
 import { type Attempt, Attempts, type Request } from './attempts'
 import { BUCKET, type Stage } from './stage'
-import { durationInWords, recordInWords, valueInWords } from './wording'
+import { durationInWords, inShort, recordInWords, valueInWords } from './wording'
 import { duration, Words } from './words'
 
 const PREPOSITIONS = [
@@ -168,6 +168,7 @@ export class Commands {
   /** Step 4 as a whole: a page, and its batch. */
   async #copy(words: Words): Promise<void> {
     const it = this.#attempt(words)
+    if (it.kept) return this.#stage.tell('nothing to copy: the data was kept')
     await this.#attempts.readPage(it, [], tagOf)
     if (it.read.length > 0) await this.#deliver(this.#attempts.remember(this.#attempts.batch(it)))
   }
@@ -229,10 +230,11 @@ export class Commands {
     switch (act) {
       case 'get': {
         const key = words.word('key')
-        return actor.begin(async () => String((await router.get(key)) ?? 'absent'))
+        return actor.begin(async () => inShort(String((await router.get(key)) ?? 'absent')))
       }
       case 'set': {
-        const [key, value, ttlMs] = [words.word('key'), words.word('value'), words.durationAfter('ttl')]
+        const [key, word, ttlMs] = [words.word('key'), words.word('value'), words.durationAfter('ttl')]
+        const value = words.rest().includes('letters') ? 'x'.repeat(Number(word)) : word
         return actor.begin(async () => {
           await router.set(key, value, ttlMs === undefined ? {} : { ttlMs })
           return 'done'
@@ -249,7 +251,10 @@ export class Commands {
       case 'moves': {
         const map = new Map([[words.word('segment') as SegmentId, words.after('to') as ShardId]])
         const retainMs = words.durationAfter('retaining') ?? 0
-        return actor.reshard(() => router.requestResharding(1, map, { retainMs }), stopAt)
+        const said = words.rest()
+        const verify = !said.includes('unverified')
+        const request = () => router.requestResharding(1, map, { retainMs, verify })
+        return actor.reshard(request, stopAt, said.includes('meanwhile'))
       }
       case 'merges': {
         const merge = words.rest() as SegmentId[]
@@ -262,7 +267,7 @@ export class Commands {
       }
       case 'goes':
         words.word('on')
-        return actor.goOn(stopAt)
+        return actor.goOn(stopAt, words.rest().includes('meanwhile'))
       case 'wakes':
         return actor.wake(stopAt)
       case 'sleeps':

@@ -107,6 +107,8 @@ export function observedStore(store: ShardStore, shard: ShardId, observer: Obser
       const what = `${want === 'values' ? 'page' : 'digests'} of ${segment} ${whose}`
       const page = await attempted(what, () => store.scan(request))
       if (!page.ok) tell(`${shard}: ${what}: REFUSED; ${inWords(page.record)}`)
+      // How many pages there are is the store's own: one that comes after the last entry is not told.
+      else if (request.cursor !== undefined && page.entries.length === 0) return page
       else if (want === 'values') tell(`${shard}: ${what}: ${entriesInWords(page.entries)}; seq ${page.seq}`)
       else tell(`${shard}: ${what}: ${counted(page.entries.length, 'key')}`)
       return page

@@ -1,4 +1,4 @@
-import { seededRandom } from '../../../src/clock'
+import { type Clock, seededRandom } from '../../../src/clock'
 import { murmur3 } from '../../../src/placement/hash'
 import type { SegmentId, ShardId } from '../../../src/placement/segment'
 import type { FenceListing, IngestRequest, SegmentAt, ShardStore } from '../../../src/shard-store'
@@ -11,7 +11,10 @@ import { observedStore } from './observed-store'
 import { observedTopology } from './observed-topology'
 
 /** A store with a rule taken out: made of the real one, and of all that there are. */
-export type Breakage = (store: ShardStore, stores: ReadonlyMap<ShardId, ShardStore>) => ShardStore
+export type Breakage = (
+  store: ShardStore,
+  around: { shard: ShardId; all: ReadonlyMap<ShardId, ShardStore>; clock: Clock },
+) => ShardStore
 
 /** The one bucket of every transcript. */
 export const BUCKET: SegmentId = '#0'
@@ -87,7 +90,7 @@ export class Stage {
     const { clock } = this.time
     await store.open({ topologyId: this.#id, shard, buckets: 1, clock })
     this.bare.set(shard, store)
-    const broken = this.#breakage?.(store, this.bare) ?? store
+    const broken = this.#breakage?.(store, { shard, all: this.bare, clock }) ?? store
     const garbled = garbledStore(broken, (key) => this.#garbles(shard, key))
     const { tell, judge } = this
     this.stores.set(

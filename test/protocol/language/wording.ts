@@ -89,9 +89,11 @@ function entryInWords({ key, value }: Entry): string {
 
 /** Values are JSON, as routers write it. A long one is told by its length. */
 export function valueInWords(bytes: Uint8Array): string {
-  const text = new TextDecoder().decode(bytes)
-  const value = String(JSON.parse(text))
-  return value.length > 40 ? `(${value.length} letters)` : value
+  return inShort(String(JSON.parse(new TextDecoder().decode(bytes))))
+}
+
+export function inShort(text: string): string {
+  return text.length > 40 ? `(${text.length} letters)` : text
 }
 
 export function counted(count: number, noun: string): string {
