@@ -1,6 +1,7 @@
 import { ErrorCode, ForeshardError, invalid, shown } from '../errors'
 import { checkFields, type Fields } from '../options'
 import { AssignmentTable } from './assignment-table'
+import { checkTags, FoundingMap } from './founding-map'
 import { checkBuckets, checkShards, HashRing, type ShardWeight } from './ring'
 import {
   bucketOfSegment,
@@ -24,6 +25,8 @@ export interface PlacementOptions {
   seed?: number
   schema?: SchemaInfo
   relationships?: DataRelationships
+  /** Data lies under it: how keys are tagged can no longer be changed. Default false: a plan for a topology yet to be founded. */
+  founded?: boolean
 }
 
 const PLACEMENT_FIELDS: Fields<PlacementOptions> = {
@@ -32,6 +35,7 @@ const PLACEMENT_FIELDS: Fields<PlacementOptions> = {
   seed: true,
   schema: true,
   relationships: true,
+  founded: true,
 }
 
 /** Where a key lives: everything that follows from the key and the assignment. */
@@ -47,6 +51,10 @@ export interface Location {
 interface Parts {
   shards: readonly Readonly<Required<ShardWeight>>[]
   tagOf: TagRule
+  /** What the rule is made of, as far as that is known. */
+  schema?: SchemaInfo
+  relationships?: DataRelationships
+  founded: boolean
   /** Nobody changes it any more. */
   table: AssignmentTable
 }
@@ -83,6 +91,20 @@ export class Placement {
   /** The ids of all shards. */
   get shards(): readonly ShardId[] {
     return [...this.#index.keys()]
+  }
+
+  /** Whether data lies under it, so that its way of tagging is fixed. */
+  get founded(): boolean {
+    return this.#parts.founded
+  }
+
+  /** What keys are tagged by, beside hash tags; undefined without one, and where only the rule is known. */
+  get schema(): SchemaInfo | undefined {
+    return this.#parts.schema
+  }
+
+  get relationships(): DataRelationships | undefined {
+    return this.#parts.relationships
   }
 
   weightOf(shard: ShardId): number {
@@ -151,11 +173,16 @@ export class Placement {
 
   /**
    * The placement after the map has been carried out: named segments on their new shards, one epoch on; a tag that is
-   * not yet a segment is carved out of its bucket.
+   * not yet a segment is carved out of its bucket. A placement that is not founded takes over the tagging of a FoundingMap.
    * @throws UNKNOWN_SHARD, INVALID_ARGUMENT naming the entry; nothing is changed.
    */
   with(map: ShardAssignmentMap): Placement {
+    if (map instanceof FoundingMap && !this.founded) {
+      const { schema, relationships, assignments } = map.tagging
+      return this.tagged(schema, relationships).with(assignments)
+    }
     checkMap(map, this.buckets, (shard) => this.#index.has(shard), 'map')
+    checkTags(map, this.#parts.tagOf, 'map')
     const table = this.#table.fork()
     for (const [segment, shard] of map) {
       const to = table.shards.find(shard)!
@@ -201,6 +228,20 @@ export class Placement {
     return new Placement({ ...this.#parts, table })
   }
 
+  /**
+   * The same assignment for keys that are tagged by a schema: what a topology looks like that is founded with it.
+   * @throws INVALID_ARGUMENT for a placement that is founded.
+   */
+  tagged(schema: SchemaInfo, relationships: DataRelationships = []): Placement {
+    if (this.founded)
+      throw invalid(
+        'schema',
+        'cannot be changed under data; found a new topology with it, and copy the data over',
+      )
+    const tagOf = compileTagRule(schema, relationships)
+    return new Placement({ ...this.#parts, tagOf, schema, relationships })
+  }
+
   /** The same assignment with one shard more, which owns nothing yet. */
   withShard(id: ShardId, weight = 1): Placement {
     const shards = checkShards([...this.#parts.shards, { id, weight }])
@@ -233,12 +274,21 @@ function initialParts(options: PlacementOptions): Parts {
   const seed = options.seed ?? 0
   if (!Number.isInteger(seed) || seed < 0 || seed > 0xffffffff)
     throw invalid('seed', 'must be an unsigned 32-bit integer')
+  if (options.founded !== undefined && typeof options.founded !== 'boolean')
+    throw invalid('founded', 'must be true or false')
   const ring = new HashRing(shards, { buckets })
   const table = new AssignmentTable(buckets, seed, new ShardIndex(ring.shards.map(({ id }) => id)))
   ring.assignment().forEach((shard, bucketId) => {
     table.put(bucketSegment(bucketId), shard, 1)
   })
-  return { shards: ring.shards, tagOf: compileTagRule(options.schema, options.relationships), table }
+  return {
+    shards: ring.shards,
+    tagOf: compileTagRule(options.schema, options.relationships),
+    schema: options.schema,
+    relationships: options.relationships,
+    founded: options.founded ?? false,
+    table,
+  }
 }
 
 /** Refuses a map that names what is not there, before anything is changed. */

@@ -1,4 +1,6 @@
+import type { TaggedMap } from '../placement/founding-map'
 import type { SegmentId, ShardAssignmentMap, ShardId } from '../placement/segment'
+import type { LearnedSchema } from './learned-schema'
 
 /** What the predictor recommends, and why. */
 export interface ShardAssignmentPrediction {
@@ -16,6 +18,14 @@ export interface ShardAssignmentPrediction {
   readonly expected: ExpectedGain
   /** Per segment of the map: a sentence that a person can check. */
   readonly reasons: ReadonlyMap<SegmentId, string>
+  /** A better way to found the topology, where it is not founded yet and no schema was given. `shardAssignmentMap` knows it, too. */
+  readonly founding?: FoundingAdvice
+}
+
+/** A schema that the log suggests, and where its segments are to start. */
+export interface FoundingAdvice extends LearnedSchema {
+  readonly shardAssignmentMap: TaggedMap
+  readonly expected: ExpectedGain
 }
 
 export interface Trigger {

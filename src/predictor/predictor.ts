@@ -2,10 +2,13 @@ import { seededRandom } from '../clock'
 import { ErrorCode, ForeshardError } from '../errors'
 import { checkFields, type Fields } from '../options'
 import { Placement } from '../placement/assignment'
+import { FoundingMap } from '../placement/founding-map'
 import { checkSegment, type SegmentId } from '../placement/segment'
 import type { AccessLogEntry } from '../tracking/access-log'
 import { type Forecast, forecast } from './forecast'
+import { adviseFounding, replayed } from './founding'
 import { type IngestReport, ingest } from './ingest'
+import { type LearnedSchema, learnSchema } from './learned-schema'
 import {
   checkOptions,
   checkRequest,
@@ -14,6 +17,7 @@ import {
   REQUEST_FIELDS,
   type Settings,
 } from './options'
+import { Pace } from './pace'
 import type { ShardAssignmentPrediction } from './prediction'
 import { Recommender } from './recommender'
 import { Recorder } from './recorder'
@@ -50,9 +54,9 @@ const OWN_FIELDS: Fields<Pick<PredictorOptions, 'clock' | 'random'>> = { clock: 
  * keys; see docs/placement.md.
  */
 export class Predictor {
-  readonly #settings: Settings
-  readonly #recorder: Recorder
-  readonly #recommender: Recommender
+  #settings: Settings
+  #recorder: Recorder
+  #recommender: Recommender
   #initial: Placement | undefined
 
   constructor(options: PredictorOptions) {
@@ -80,7 +84,29 @@ export class Predictor {
   async predict(request: PredictRequest = {}): Promise<ShardAssignmentPrediction> {
     checkFields(request, REQUEST_FIELDS, 'request')
     const placement = request.placement ?? this.placement
-    return this.#recommender.predict(placement, checkRequest(request, placement, this.#settings))
+    const checked = checkRequest(request, placement, this.#settings)
+    const pace = new Pace(this.#settings.clock)
+    if (placement.schema !== undefined) await this.#goOnWith(placement, pace)
+    const prediction = await this.#recommender.predict(placement, checked)
+    const { keys } = this.#recorder
+    if (placement.founded || keys === undefined) return prediction
+    const { seed } = this.#recommender
+    const moves = prediction.shardAssignmentMap
+    const founding = await adviseFounding(keys, placement, moves, checked, this.#settings, seed, pace)
+    if (founding === undefined) return prediction
+    const { schema, relationships, shardAssignmentMap: assignments } = founding
+    const map = new FoundingMap(moves, { schema, relationships, assignments })
+    return { ...prediction, shardAssignmentMap: map, founding }
+  }
+
+  /**
+   * The schema that the log suggests: what in the names of keys tells which are accessed together. Undefined where a schema was
+   * given, where the log shows none, and where it would not be worth founding anew. A running topology cannot take it over.
+   */
+  async learnedSchema(): Promise<LearnedSchema | undefined> {
+    const { shards, objective, clock } = this.#settings
+    const { keys } = this.#recorder
+    return keys && learnSchema(keys, shards.length, objective, new Pace(clock))
   }
 
   /** The placement that a deployment of these shards starts with. */
@@ -88,6 +114,16 @@ export class Predictor {
     const { shards, buckets, seed, schema, relationships } = this.#settings
     this.#initial ??= Placement.initial({ shards, buckets, seed, schema, relationships })
     return this.#initial
+  }
+
+  /** Goes on with the schema of the placement, from the sample of what was recorded without one. */
+  async #goOnWith({ schema, relationships }: Placement, pace: Pace): Promise<void> {
+    const { keys } = this.#recorder
+    if (keys === undefined) return
+    this.#settings = { ...this.#settings, schema, relationships }
+    this.#recorder = await replayed(keys, this.#settings, pace)
+    this.#recommender = new Recommender(this.#settings, this.#recorder, this.#recommender.seed)
+    this.#initial = undefined
   }
 
   /** The forecast load of one segment; undefined for a segment that was never accessed. */

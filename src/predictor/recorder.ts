@@ -3,6 +3,7 @@ import { compileTagRule, type TagRule } from '../placement/tag'
 import { type AccessLogEntry, checkEntry, type RefusedBecause, refusedBecause } from '../tracking/access-log'
 import { Cardinality } from './cardinality'
 import { HotTags } from './hot-tags'
+import { KeySample } from './key-sample'
 import { loadOf } from './objective'
 import { HOUR_MS, type Settings } from './options'
 import { type Counted, Series } from './series'
@@ -10,6 +11,8 @@ import { Transactions } from './transactions'
 
 /** Half-life of what is known about a segment besides its series: heat of tags, write share, bytes. */
 const MEMORY_MS = 24 * HOUR_MS
+/** Intervals that the sample of keys reaches back. */
+const MOST_INTERVALS = 336
 /** Longer transaction ids tie nothing together, so that the window has bounded size. */
 const LONGEST_ID = 256
 
@@ -32,6 +35,8 @@ export class Recorder {
   readonly hot: HotTags
   readonly transactions: Transactions
   readonly cardinality = new Cardinality()
+  /** Keys by name, as long as no schema says how they are tagged. */
+  readonly keys: KeySample | undefined
   /** bucket -> slot in the series, -1 before its first access. */
   readonly slotOf: Int32Array
   readonly tagOf: TagRule
@@ -52,6 +57,7 @@ export class Recorder {
       (slot) => this.#clear(slot),
     )
     this.transactions = new Transactions()
+    this.keys = settings.schema === undefined ? new KeySample() : undefined
     this.slotOf = new Int32Array(buckets).fill(-1)
     this.tagOf = compileTagRule(settings.schema, settings.relationships)
     this.totals = emptyTotals(64)
@@ -107,8 +113,10 @@ export class Recorder {
       series.add(hot.slot, load)
       this.#note(hot.slot, entry, count, keyHash)
     }
-    if (transactionId !== undefined && transactionId.length <= LONGEST_ID)
-      this.transactions.add(transactionId, hash, keyHash, series.newest)
+    if (transactionId === undefined || transactionId.length <= LONGEST_ID) {
+      if (transactionId !== undefined) this.transactions.add(transactionId, hash, keyHash, series.newest)
+      this.keys?.add(entry)
+    }
     return undefined
   }
 
@@ -142,6 +150,7 @@ export class Recorder {
       sized[slot]! *= factor
     }
     this.transactions.advance(intervals)
+    this.keys?.forget((this.series.newest - MOST_INTERVALS) * this.intervalMs)
   }
 
   #widen(slot: number): SlotTotals {

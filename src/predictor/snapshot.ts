@@ -1,6 +1,7 @@
 import { ErrorCode, ForeshardError } from '../errors'
 import { murmur3 } from '../placement/hash'
 import type { Observation } from './calibration'
+import { type KeySampleState, LONGEST_SAMPLED_KEY } from './key-sample'
 import type { PredictorOptions, Settings } from './options'
 import type { Pending } from './outcomes'
 import { pack, unpack } from './packed'
@@ -34,6 +35,8 @@ interface SnapshotState {
   totals: { reads: string; writes: string; bytes: string; sized: string }
   registers: string
   transactions: TransactionsState
+  /** Where no schema is given. */
+  keys?: KeySampleState
   seed: number
   predictions: number
   seasonal: number
@@ -76,6 +79,7 @@ export function writeSnapshot(
     },
     registers: pack(cardinality.registers),
     transactions: transactions.state(),
+    keys: recorder.keys?.state(),
     seed: recommender.seed,
     predictions: recommender.predictions,
     seasonal: recommender.seasonal,
@@ -165,6 +169,7 @@ function fill(state: SnapshotState, recorder: Recorder, recommender: Recommender
   if (Object.values(totals).some((column) => column.length !== totals.reads.length))
     throw corrupt('totals differ in length')
   checkTransactions(state.transactions, count)
+  if (state.keys) checkKeys(state.keys, count)
   const pending = state.pending.map((each, k) => {
     count(each.start, 0, `pending[${k}].start`)
     count(each.horizon, 1, `pending[${k}].horizon`)
@@ -204,6 +209,7 @@ function fill(state: SnapshotState, recorder: Recorder, recommender: Recommender
   recorder.totals = totals
   recorder.cardinality.registers = numbers(state.registers, 'b', 'registers')
   recorder.transactions.adopt(state.transactions)
+  if (state.keys) recorder.keys?.adopt(state.keys)
   recommender.seed = count(state.seed, 0, 'seed')
   recommender.predictions = count(state.predictions, 0, 'predictions')
   recommender.seasonal = count(state.seasonal, 0, 'seasonal')
@@ -233,6 +239,26 @@ function checkTransactions(
     count(each.weight, 0, 'transactions.sample.weight')
     count(each.interval, 0, 'transactions.sample.interval')
   }
+}
+
+function checkKeys(
+  { seen, transactions, accesses }: KeySampleState,
+  count: (value: unknown, least: number, what: string) => number,
+): void {
+  count(seen, 0, 'keys.seen')
+  const names = (list: unknown[]) =>
+    list.every((key) => typeof key === 'string' && key.length <= LONGEST_SAMPLED_KEY)
+  for (const [what, { chance, members }] of Object.entries({ transactions, accesses })) {
+    if (!(chance > 0 && chance <= 1)) throw corrupt(`keys.${what}.chance is ${String(chance)}`)
+    for (const { timestamp, hash, weight } of members) {
+      count(timestamp, 0, `keys.${what}.timestamp`)
+      count(hash, 0, `keys.${what}.hash`)
+      count(weight, 1, `keys.${what}.weight`)
+    }
+  }
+  if (!transactions.members.every(({ id, keys }) => typeof id === 'string' && names(keys)))
+    throw corrupt('keys.transactions holds no transaction')
+  if (!names(accesses.members.map(({ key }) => key))) throw corrupt('keys.accesses holds no access')
 }
 
 function numbers<K extends 'f' | 'd' | 'i' | 's' | 'b'>(text: unknown, kind: K, what: string) {

@@ -101,6 +101,7 @@ export async function simulate(
     seed,
     schema: options.schema,
     relationships: options.relationships,
+    founded: true,
   })
   const asked = checkPolicies(options.policies ?? POLICY_NAMES)
   const policies = asked

@@ -2,6 +2,7 @@ import { ErrorCode, ForeshardError, invalid, shown } from '../errors'
 import type { PlanRequest } from '../migrator/plan'
 import type { ReshardingProgress, ReshardingReport } from '../migrator/progress'
 import { checkMap, type Placement } from '../placement/assignment'
+import { checkTags } from '../placement/founding-map'
 import type { SegmentId, ShardAssignmentMap, ShardId } from '../placement/segment'
 import type { RouterEmitter } from './events'
 import { checkConfidence } from './options'
@@ -120,6 +121,7 @@ export class Reshardings {
     const known = () => new Set(this.#view.shards.map(({ id }) => id))
     // What is malformed by itself is refused without asking anybody; shards may have joined that are not known here yet.
     checkMap(map, this.#view.buckets, (shard) => typeof shard === 'string', 'map')
+    checkTags(map, this.#view.tagOf, 'map')
     const merges = mergesOf(options, map, this.#view.buckets)
     await this.#feed.refresh()
     const shards = known()

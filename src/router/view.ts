@@ -243,6 +243,6 @@ export class View {
     let index = 0
     for (const id of this.#table.shards)
       if (this.#table.heldBy(index++) > 0 && !listed.has(id)) shards.push({ id, weight: 1 })
-    return new Placement({ shards, tagOf: this.tagOf, table: this.#table.fork() })
+    return new Placement({ shards, tagOf: this.tagOf, founded: true, table: this.#table.fork() })
   }
 }
