@@ -6,6 +6,7 @@ export { type Clock, ManualClock, type Random, seededRandom, systemClock } from 
 export { ErrorCode, type ErrorDetails, ForeshardError, isForeshardError } from './errors'
 export type { MovePhase, MoveProgress, ReshardingProgress, ReshardingReport } from './migrator/progress'
 export { type Location, Placement, type PlacementOptions } from './placement/assignment'
+export { FoundingMap, TaggedMap, type Tagging } from './placement/founding-map'
 export { HashRing, type HashRingOptions, type ShardWeight } from './placement/ring'
 export {
   bucketSegment,
@@ -16,6 +17,7 @@ export {
 } from './placement/segment'
 export { type DataRelationships, type Entity, hashTag, type SchemaInfo } from './placement/tag'
 export { type Forecast, type ForecastOptions, forecast } from './predictor/forecast'
+export type { LearnedRule, LearnedSchema } from './predictor/learned-schema'
 export type { PredictorOptions, PredictRequest } from './predictor/options'
 export {
   type PredictShardAssignmentOptions,
@@ -23,6 +25,7 @@ export {
 } from './predictor/predict-shard-assignment'
 export type {
   ExpectedGain,
+  FoundingAdvice,
   HotSegment,
   MoveBudget,
   Objective,

@@ -3,12 +3,13 @@ import { TaggedMap } from '../placement/founding-map'
 import type { ShardAssignmentMap } from '../placement/segment'
 import { compileTagRule } from '../placement/tag'
 import type { KeySample } from './key-sample'
-import { type LearnedSchema, learnSchema } from './learned-schema'
+import type { LearnedSchema } from './learned-schema'
 import type { CheckedRequest, Settings } from './options'
 import type { Pace } from './pace'
 import type { FoundingAdvice } from './prediction'
 import { Recommender } from './recommender'
 import { Recorder } from './recorder'
+import { learnSchema } from './schema-learner'
 
 /** Accesses of the sample that make an interval: with fewer, their load would be mostly chance. */
 const PER_INTERVAL = 2_000

@@ -4,7 +4,7 @@ const MOST_PARTS = 8
 /** A word is part of the template if so many of the keys share it, or if there are only so few words in its place. */
 const COMMON = 0.01
 const FEW_WORDS = 32
-/** So many keys with one and the same number in a place make it part of the template: 'v1:…'. */
+/** So many keys must share it; as many with one and the same number in a place make that part of the template: 'v1:…'. */
 const ENOUGH = 8
 const UUID = /[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/gi
 
@@ -96,7 +96,7 @@ function fixedParts(alike: readonly Split[], place: number): ReadonlySet<string>
   const words = [...counts].filter(([part]) => !/\d/.test(part))
   return new Set(
     words
-      .filter(([, count]) => words.length <= FEW_WORDS || count >= COMMON * alike.length)
+      .filter(([, count]) => words.length <= FEW_WORDS || count >= Math.max(ENOUGH, COMMON * alike.length))
       .map(([word]) => word),
   )
 }

@@ -8,7 +8,7 @@ import type { AccessLogEntry } from '../tracking/access-log'
 import { type Forecast, forecast } from './forecast'
 import { adviseFounding, replayed } from './founding'
 import { type IngestReport, ingest } from './ingest'
-import { type LearnedSchema, learnSchema } from './learned-schema'
+import type { LearnedSchema } from './learned-schema'
 import {
   checkOptions,
   checkRequest,
@@ -21,6 +21,7 @@ import { Pace } from './pace'
 import type { ShardAssignmentPrediction } from './prediction'
 import { Recommender } from './recommender'
 import { Recorder } from './recorder'
+import { learnSchema } from './schema-learner'
 import { type PredictorSnapshot, readSnapshot, writeSnapshot } from './snapshot'
 
 export interface PredictorMetrics {
