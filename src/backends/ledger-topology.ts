@@ -12,6 +12,7 @@ import type {
   TopologyDelta,
   TopologyStore,
 } from '../topology-store'
+import { faultOfTopology } from './topology-faults'
 import type { TopologyHead, TopologyLedger } from './topology-ledger'
 
 /** Finished reshardings that are remembered, and so can be rolled back. */
@@ -81,16 +82,13 @@ export class LedgerTopology implements TopologyStore {
     const assignments: AssignmentEntry[] = []
     let buckets = 0
     for (const [segment, { shard, epoch }] of ledger.assignments()) {
-      if (!isTagSegment(segment)) buckets++
+      if (!isTagSegment(segment) && segment !== bucketSegment(buckets++))
+        throw corrupt(`it has ${segment} where bucket ${buckets - 1} should be`)
       if (shard !== '') assignments.push({ segment, shard, epoch })
     }
     const { id, revision, seed, founded } = head
-    if (buckets !== head.buckets)
-      throw new ForeshardError(
-        ErrorCode.TOPOLOGY_CORRUPT,
-        `the topology has ${head.buckets} buckets, but ${buckets} are assigned; restore it from a backup`,
-      )
-    return {
+    if (buckets !== head.buckets) throw corrupt(`it has ${head.buckets} buckets, but ${buckets} are assigned`)
+    const topology = {
       id,
       revision,
       buckets,
@@ -103,11 +101,14 @@ export class LedgerTopology implements TopologyStore {
       history: ledger.history(),
       retained: ledger.retained(),
     }
+    const fault = faultOfTopology(topology)
+    if (fault) throw corrupt(fault)
+    return topology
   }
 
   async read(): Promise<Topology> {
     this.#ready()
-    return this.#ledger.read(() => this.#topology()!)
+    return this.#ledger.read(() => this.#topology() ?? lost())
   }
 
   /** Closes it for one user; the last one closes the ledger. */
@@ -119,7 +120,7 @@ export class LedgerTopology implements TopologyStore {
   async changesSince(revision: number): Promise<TopologyDelta[] | undefined> {
     this.#ready()
     return this.#ledger.read(() => {
-      const newest = this.#ledger.get('head')!.revision
+      const newest = (this.#ledger.get('head') ?? lost()).revision
       if (revision === newest) return []
       const deltas = this.#ledger.deltasSince(revision)
       return deltas[0]?.revision === revision + 1 ? deltas : undefined
@@ -132,7 +133,7 @@ export class LedgerTopology implements TopologyStore {
     const { expect = {}, ...wanted } = structuredClone(change)
     return this.#ledger.write(() => {
       const ledger = this.#ledger
-      const head = ledger.get('head')!
+      const head = ledger.get('head') ?? lost()
       if (expect.revision !== undefined && expect.revision !== head.revision) return undefined
       if (expect.term !== undefined) {
         const lease = ledger.get('lease')
@@ -237,6 +238,17 @@ export class LedgerTopology implements TopologyStore {
     if (this.#openers === 0)
       throw new ForeshardError(ErrorCode.CLOSED, 'the topology is not open; a router opens it and closes it')
   }
+}
+
+function corrupt(what: string): ForeshardError {
+  return new ForeshardError(
+    ErrorCode.TOPOLOGY_CORRUPT,
+    `the topology cannot be read: ${what}; restore it from a backup`,
+  )
+}
+
+function lost(): never {
+  throw corrupt('it is no longer there')
 }
 
 function checkFounding({ buckets, shards, owners }: Founding): void {

@@ -7,7 +7,13 @@ import { bucketSegment, type SegmentId, tagOfSegment, tagSegment } from '../../p
 import type { HistoryEntry, RetainedEntry, TopologyDelta, TopologyStore } from '../../topology-store'
 import { checkTimeAndChance } from '../injected'
 import { LedgerTopology } from '../ledger-topology'
-import type { RetainedName, StoredAssignment, TopologyDocuments, TopologyLedger } from '../topology-ledger'
+import type {
+  RetainedName,
+  StoredAssignment,
+  TopologyDocuments,
+  TopologyHead,
+  TopologyLedger,
+} from '../topology-ledger'
 import {
   checkLmdbOptions,
   checkName,
@@ -32,7 +38,7 @@ import {
   decodeHistory,
   decodeRetained,
   encodeDocument,
-  TOPOLOGY_FORMAT,
+  encodeHead,
 } from './topology-document'
 
 export interface LmdbTopologyOptions extends LmdbOptions {
@@ -123,8 +129,8 @@ class LmdbTopologyLedger implements TopologyLedger {
   }
 
   put<N extends keyof TopologyDocuments>(name: N, document: TopologyDocuments[N]): void {
-    const row = name === 'head' ? { ...(document as object), format: TOPOLOGY_FORMAT } : document
-    this.#environment.records.put(ownKey(name), encodeDocument(row))
+    const row = name === 'head' ? encodeHead(document as TopologyHead) : encodeDocument(document)
+    this.#environment.records.put(ownKey(name), row)
   }
 
   assignment(segment: SegmentId): StoredAssignment | undefined {

@@ -1,15 +1,22 @@
 import { ErrorCode, ForeshardError } from '../../errors'
+import { isWellFormed } from '../../placement/key'
+import { MAX_BUCKETS } from '../../placement/segment'
 import type { HistoryEntry, RetainedEntry, TopologyDelta } from '../../topology-store'
-import type { StoredAssignment, TopologyDocuments } from '../topology-ledger'
+import { faultOfDelta, foundingSeal } from '../topology-faults'
+import type { StoredAssignment, TopologyDocuments, TopologyHead } from '../topology-ledger'
 
 /** Of the records of a topology. A file of a newer format is refused, never guessed at. */
-export const TOPOLOGY_FORMAT = 2
+const TOPOLOGY_FORMAT = 2
 
 /** JSON, in which Infinity and -Infinity are `{ "#": "Infinity" }`. */
 export function encodeDocument(document: unknown): Buffer {
   return Buffer.from(
     JSON.stringify(document, (_name, value) => (isEndless(value) ? { '#': String(value) } : value)),
   )
+}
+
+export function encodeHead(head: TopologyHead): Buffer {
+  return encodeDocument({ ...head, format: TOPOLOGY_FORMAT, seal: foundingSeal(head) })
 }
 
 export function decodeDocument<N extends keyof TopologyDocuments>(
@@ -25,14 +32,18 @@ export function decodeAssignment(row: Buffer): StoredAssignment & { readonly tag
   const fields = parse('an assignment', row)
   if (!Array.isArray(fields)) throw corrupt('an assignment is not a list')
   const [shard, epoch, tag] = fields as unknown[]
-  if (typeof shard !== 'string' || !Number.isSafeInteger(epoch))
+  if (typeof shard !== 'string' || !Number.isSafeInteger(epoch) || (epoch as number) < 1)
     throw corrupt('an assignment is not [shard, epoch]')
+  if (tag !== undefined && (typeof tag !== 'string' || tag === '' || !isWellFormed(tag)))
+    throw corrupt('an assignment has no readable tag')
   return { shard, epoch: epoch as number, tag: typeof tag === 'string' ? tag : undefined }
 }
 
 export function decodeDelta(row: Buffer): TopologyDelta {
   const delta = parse('a change', row) as TopologyDelta
-  if (!isRecord(delta) || !Number.isSafeInteger(delta.revision)) throw corrupt('a change has no revision')
+  // Whether its buckets are those of this topology is for whoever takes it in.
+  const fault = faultOfDelta(delta, MAX_BUCKETS)
+  if (fault) throw corrupt(`of a change, ${fault}`)
   if (!delta.assignments) return delta
   // JSON leaves out the shard of a tag that was merged.
   const assignments = delta.assignments.map(({ segment, shard, epoch }) => ({ segment, shard, epoch }))
@@ -60,6 +71,8 @@ const FITS: { readonly [N in keyof TopologyDocuments]: (document: unknown) => bo
       throw corrupt(
         `has format ${it.format}, this version of foreshard reads format ${TOPOLOGY_FORMAT}; update it`,
       )
+    if (it.seal !== foundingSeal(it as unknown as TopologyHead))
+      throw corrupt('its id, number of buckets or seed is not the one that it was founded with')
     return (
       typeof it.id === 'string' &&
       Number.isSafeInteger(it.revision) &&

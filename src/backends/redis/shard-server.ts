@@ -1,5 +1,5 @@
 import { type Clock, systemClock } from '../../clock'
-import { ErrorCode, ForeshardError } from '../../errors'
+import { ErrorCode, ForeshardError, shown } from '../../errors'
 import { OWN_PREFIX } from '../../placement/key'
 import type { ShardBinding } from '../../shard-store'
 import type { Argument, RedisConnection, Reply } from './connection'
@@ -10,6 +10,8 @@ import { checkServer, reportOf, type ServerReport } from './server-report'
 
 const CONNECT_MS = 5_000
 const BIND = new Script(BIND_LUA)
+/** Of the records of a shard, described in lua/fence.ts. A database of another format is refused, never guessed at. */
+const FORMAT = '1'
 /** The one key whose name does not begin with the prefix: it remembers the prefix. */
 const MARKER = OWN_PREFIX
 
@@ -67,7 +69,7 @@ export class ShardServer {
     const report = await this.#report()
     checkServer(report, this.#options.cache)
     const { prefix, newId } = this.#options
-    const given = [topologyId, shard, String(buckets), newId(), prefix]
+    const given = [topologyId, shard, String(buckets), newId(), prefix, FORMAT]
     const found = (await this.#run(BIND, [this.shardKey, MARKER], given)) as Reply[]
     if (found.length === 1)
       throw new ForeshardError(
@@ -75,6 +77,12 @@ export class ShardServer {
         `this database is a shard already, with the prefix ${JSON.stringify(String(found[0]))}; one database is one ` +
           'shard: give that prefix, or select another database',
         { field: 'options.prefix', shard },
+      )
+    if (String(found[5]) !== FORMAT)
+      throw new ForeshardError(
+        ErrorCode.SHARD_MISMATCH,
+        `this database has format ${shown(String(found[5]))}, this version of foreshard reads format ${FORMAT}; update it`,
+        { field: 'format', shard },
       )
     const stored: Readonly<Record<string, string>> = {
       topologyId: String(found[0]),

@@ -3,6 +3,7 @@ import {
   bucketSegment,
   checkSegment,
   isTagSegment,
+  MAX_BUCKETS,
   type SegmentId,
   type ShardId,
 } from '../../placement/segment'
@@ -18,6 +19,7 @@ import type {
   TopologyChange,
   TopologyDelta,
 } from '../../topology-store'
+import { faultOfDelta, faultOfTopology, foundingSeal } from '../topology-faults'
 import { retainedName } from '../topology-ledger'
 import type { Reply } from './connection'
 
@@ -55,6 +57,7 @@ export function foundingArguments(
     JSON.stringify(founding),
     tagRule ? JSON.stringify(tagRule) : '',
     String(FORMAT),
+    foundingSeal({ id, buckets, seed }),
   ]
 }
 
@@ -121,27 +124,32 @@ export function decodeDelta(reply: Reply): TopologyDelta {
       assignments: [SegmentId, ShardId, number][] | Record<string, never>
       rest: Omit<TopologyDelta, 'revision'>
     }
-    if (!Array.isArray(assignments) || assignments.length === 0) return { ...rest, revision }
-    const entries = assignments.map(([segment, shard, epoch]) => ({
+    const entries = (Array.isArray(assignments) ? assignments : []).map(([segment, shard, epoch]) => ({
       segment,
       shard: shard === '' ? undefined : shard,
       epoch,
     }))
-    return { ...rest, assignments: entries, revision }
+    const delta = entries.length === 0 ? { ...rest, revision } : { ...rest, assignments: entries, revision }
+    // Whether its buckets are those of this topology is for whoever takes it in.
+    const fault = faultOfDelta(delta, MAX_BUCKETS)
+    if (fault) throw new Error(`of a change, ${fault}`)
+    return delta
   })
 }
 
 export function decodeTopology(reply: readonly Reply[]): Topology {
   return readable(() => {
     const [fields, changed, history, retained] = reply as [Reply[], Reply[], Reply[], Reply[]]
-    const [id, revision, buckets, seed, founded, shards, plan, founding, tagRule, format] = fields.map(
+    const [id, revision, buckets, seed, founded, shards, plan, founding, tagRule, format, seal] = fields.map(
       (it) => (it === null ? '' : String(it)),
-    ) as [string, string, string, string, string, string, string, string, string, string]
+    ) as string[] as [string, string, string, string, string, string, string, string, string, string, string]
     if (Number(format) !== FORMAT)
       throw new Error(`it has format ${format}, this version of foreshard reads format ${FORMAT}; update it`)
     const entries = history.map((it) => JSON.parse(String(it)) as HistoryEntry)
     const kept = retained.map((it) => JSON.parse(String(it)) as RetainedEntry)
-    return {
+    if (seal !== foundingSeal({ id, buckets: Number(buckets), seed: Number(seed) }))
+      throw new Error('its id, number of buckets or seed is not the one that it was founded with')
+    const topology = {
       id,
       revision: Number(revision),
       buckets: Number(buckets),
@@ -154,6 +162,9 @@ export function decodeTopology(reply: readonly Reply[]): Topology {
       history: entries,
       retained: kept.sort((a, b) => a.until - b.until || (retainedName(a) < retainedName(b) ? -1 : 1)),
     }
+    const fault = faultOfTopology(topology)
+    if (fault) throw new Error(fault)
+    return topology
   })
 }
 
@@ -172,6 +183,7 @@ function assignmentsOf(buckets: number, founding: StoredFounding, changed: Reply
     checkSegment(segment, buckets, 'segment')
     const found = /^(\d+) (.*)$/s.exec(String(changed[i + 1]))!
     const entry = { segment, shard: found[2]!, epoch: Number(found[1]) }
+    if (!Number.isSafeInteger(entry.epoch) || entry.epoch < 1) throw new Error(`${segment} has no epoch`)
     if (!isTagSegment(segment)) assignments[Number(segment.slice(1))] = entry
     else if (entry.shard !== '') assignments.push(entry)
   }

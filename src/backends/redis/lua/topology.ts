@@ -1,7 +1,7 @@
 /**
  * The topology, protocol.md section 1. Keys, each beside the first:
  *
- *     t     hash: format id revision buckets seed founded shards tagRule plan planId founding ticket holder term expires
+ *     t     hash: format seal id revision buckets seed founded shards tagRule plan planId founding ticket holder term expires
  *     t:a   hash: segment -> 'epoch shard', where it is not as it was founded; a merged tag: 'epoch '
  *     t:d   list of the last changes, oldest first, as JSON; the newest is that of the present revision
  *     t:h   list of finished reshardings, oldest first;  t:r  hash of what is retained
@@ -16,19 +16,20 @@
 export const READ_LUA = `
 if redis.call('EXISTS', KEYS[1]) == 0 then return false end
 return { redis.call('HMGET', KEYS[1], 'id', 'revision', 'buckets', 'seed', 'founded', 'shards', 'plan', 'founding',
-  'tagRule', 'format'),
+  'tagRule', 'format', 'seal'),
   redis.call('HGETALL', KEYS[2]), redis.call('LRANGE', KEYS[3], 0, -1), redis.call('HVALS', KEYS[4]) }
 `
 
 /**
  * KEYS  t
- * ARGV  id, buckets, seed, shards, founding, tag rule or '', format
+ * ARGV  id, buckets, seed, shards, founding, tag rule or '', format, seal
  * Returns 1, or 0 where somebody else was faster
  */
 export const CREATE_LUA = `
 if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
 redis.call('HSET', KEYS[1], 'id', ARGV[1], 'revision', '1', 'buckets', ARGV[2], 'seed', ARGV[3], 'founded', '0',
-  'shards', ARGV[4], 'founding', ARGV[5], 'tagRule', ARGV[6], 'format', ARGV[7], 'ticket', '0', 'term', '0')
+  'shards', ARGV[4], 'founding', ARGV[5], 'tagRule', ARGV[6], 'format', ARGV[7], 'seal', ARGV[8],
+  'ticket', '0', 'term', '0')
 return 1
 `
 
