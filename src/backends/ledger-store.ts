@@ -53,6 +53,11 @@ export class LedgerStore implements ShardStore {
   /** How many have it open: each closes for itself alone. */
   #openers = 0
 
+  /** What lies under a store of this kind, for inspections; undefined for any other. */
+  static ledgerOf(store: ShardStore): Ledger | undefined {
+    return #ledger in store ? (store as LedgerStore).#ledger : undefined
+  }
+
   constructor(ledger: Ledger, options: LedgerStoreOptions) {
     this.#ledger = ledger
     this.#options = options

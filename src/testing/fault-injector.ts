@@ -21,6 +21,8 @@ export interface FaultRates {
   crashes?: number
   /** A sweep or purge takes so much longer to arrive, and deletes one key at a time. */
   slowErasesMs?: readonly [number, number]
+  /** A batch of a copy arrives with one value damaged. Only until its copy is verified: what is not is never found out. */
+  damagedBatches?: number
 }
 
 export interface FaultOptions extends FaultRates {
@@ -41,6 +43,7 @@ const FAULT_FIELDS: Fields<FaultOptions> = {
   lateMs: true,
   crashes: true,
   slowErasesMs: true,
+  damagedBatches: true,
   random: true,
   clock: true,
   process: true,
@@ -59,6 +62,7 @@ export const CONNECTION_FAULTS = [
   'refusedAsFull',
   'crashes',
   'slowErases',
+  'damagedBatches',
 ] as const
 export type FaultCounts = Record<(typeof CONNECTION_FAULTS)[number], number>
 
@@ -119,6 +123,13 @@ export class FaultInjector {
 
   up(): void {
     this.#downUntil = Number.NEGATIVE_INFINITY
+  }
+
+  /** Whether a batch is to be damaged. */
+  damages(): boolean {
+    if (!this.#chance(this.rates.damagedBatches)) return false
+    this.counts.damagedBatches++
+    return true
   }
 
   async carry<T>({ send, unavailable, writes, repeatable, erases = false }: Carried<T>): Promise<T> {
@@ -224,8 +235,17 @@ export class FaultInjector {
   }
 }
 
+const SHARES = [
+  'lostRequests',
+  'lostReplies',
+  'lateRequests',
+  'repeatedSteps',
+  'crashes',
+  'damagedBatches',
+] as const
+
 function checkRates(rates: FaultRates): FaultRates {
-  for (const name of ['lostRequests', 'lostReplies', 'lateRequests', 'repeatedSteps', 'crashes'] as const) {
+  for (const name of SHARES) {
     const share = rates[name] ?? 0
     if (!(share >= 0 && share <= 1)) throw invalid(`options.${name}`, 'is a share of calls, from 0 to 1')
   }

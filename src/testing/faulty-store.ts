@@ -1,5 +1,5 @@
 import { ErrorCode, ForeshardError } from '../errors'
-import type { Call, ShardStore } from '../shard-store'
+import type { Call, IngestRequest, ShardStore } from '../shard-store'
 import { FaultInjector, type FaultOptions } from './fault-injector'
 
 /** A store seen through an unreliable connection, whose faults can be steered and counted. */
@@ -14,6 +14,8 @@ export interface FaultyStore extends ShardStore {
  */
 export function faultyStore(store: ShardStore, options: FaultOptions): FaultyStore {
   const faults = new FaultInjector(options)
+  /** Tickets of handoffs that have begun to compare both copies. */
+  const verified = new Set<number>()
   const unavailable = (reason: string) =>
     new ForeshardError(ErrorCode.SHARD_UNAVAILABLE, `the shard did not answer: ${reason}`)
   const read = <T>(send: () => Promise<T>) =>
@@ -42,11 +44,16 @@ export function faultyStore(store: ShardStore, options: FaultOptions): FaultySto
     step: (at, command) => step(() => store.step(at, command)),
     found: (buckets) => step(() => store.found(buckets)),
     fences: (segments) => read(() => store.fences(segments)),
-    scan: (request) => read(() => store.scan(request)),
+    scan: (request) => {
+      if (request.as.role !== 'owner' && request.want === 'digests') verified.add(request.as.ticket)
+      return read(() => store.scan(request))
+    },
     changes: (request) => read(() => store.changes(request)),
     ingest: (request) => {
       const adds = request.changes.some((change) => change.entry !== undefined)
-      return step(withRoom(adds, () => store.ingest(request)))
+      const damaged = adds && !verified.has(request.ticket) && faults.damages()
+      const sent = damaged ? withDamage(request) : request
+      return step(withRoom(adds, () => store.ingest(sent)))
     },
     erase: (request) => {
       const limit = faults.rates.slowErasesMs ? 1 : request.limit
@@ -57,6 +64,15 @@ export function faultyStore(store: ShardStore, options: FaultOptions): FaultySto
     // Closing a connection is an act of the caller's own machine.
     close: () => store.close(),
   }
+}
+
+/** The same batch, with another value of the first key that has one. */
+function withDamage(request: IngestRequest): IngestRequest {
+  const at = request.changes.findIndex(({ entry }) => entry?.value)
+  const changes = request.changes.map((change, i) =>
+    i === at ? { ...change, entry: { ...change.entry!, value: Buffer.from('"damaged"') } } : change,
+  )
+  return { ...request, changes }
 }
 
 function isSet(call: Call): boolean {

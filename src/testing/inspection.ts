@@ -1,6 +1,9 @@
+import { LedgerStore } from '../backends/ledger-store'
+import { logsChanges } from '../placement/fence'
 import { bucketSegment, isTagSegment, type SegmentId, type ShardId } from '../placement/segment'
 import type { Entry, FenceListing, ShardStore } from '../shard-store'
 import type { Topology } from '../topology-store'
+import { bareStore } from './external-store'
 
 export interface Inspection {
   /** In words; empty when the deployment is at rest and nothing was left behind. */
@@ -12,7 +15,7 @@ export interface Inspection {
 /**
  * Looks at the bare stores of a deployment in which no plan is unfinished and no grace period runs: one owner for each
  * segment and where the topology says, no export, import or trace, every key once, under the segment that governs it,
- * and, where `sizes` are to be compared, nothing on any disk that no owner serves.
+ * no change log that nobody needs, and, where `sizes` are to be compared, nothing on any disk that no owner serves.
  */
 export async function inspect(
   stores: ReadonlyMap<ShardId, ShardStore>,
@@ -55,10 +58,25 @@ export async function inspect(
     const { keys } = await store.size()
     if (sizes && keys !== served)
       problems.push(`${shard} holds ${keys} keys and serves ${served}: copies were left behind`)
+    problems.push(...(await logsLeft(shard, store)))
   }
 
   problems.push(...contradictions(topology, owners, carved))
   return { problems, entries }
+}
+
+/** Change logs that nobody will read or clear, where the store can be looked into. */
+async function logsLeft(shard: ShardId, store: ShardStore): Promise<string[]> {
+  const ledger = LedgerStore.ledgerOf(bareStore(store))
+  if (!ledger) return []
+  return ledger.read(() =>
+    [...ledger.buckets()].flatMap((bucketId) => {
+      const bucket = ledger.bucket(bucketId)
+      return [bucketSegment(bucketId), ...bucket.tags()]
+        .filter((segment) => !logsChanges(bucket.record(segment)) && bucket.logged(segment, -1, 1).length > 0)
+        .map((segment) => `${segment} has a change log on ${shard}, where nobody exports or traces it`)
+    }),
+  )
 }
 
 function remains(shard: ShardId, { segment, record }: FenceListing): string[] {

@@ -108,11 +108,12 @@ export const FAULT_KINDS: readonly string[] = [
 export async function simulation(options: SimulationOptions): Promise<SimulationReport> {
   checkFields(options, FIELDS, 'options')
   const { seed, shards = 3, routers = 3, buckets = 4, tags = 6, keysPerTag = 2, strands = 6 } = options
-  const { operations = 1_000, skewMs = 200, disturbed = true, verified = 0.7 } = options
+  const { operations = 1_000, skewMs = 200, disturbed = true } = options
   const time = new VirtualTime()
   const randomOf = (name: string) => seededRandom(murmur3(name, seed))
   const weather = weatherOf(randomOf('weather'))
   const { rates = weather.rates, expiring = weather.expiring, crashAt = weather.crashAt } = options
+  const { verified = rates.damagedBatches ? 1 : weather.verified } = options
   const hot = options.hot ?? (weather.hot && !expiring)
   const problems: string[] = []
   const story: string[] = []
@@ -236,13 +237,18 @@ export async function simulation(options: SimulationOptions): Promise<Simulation
     deployment.calm()
     await ending.comeToRest()
     tell('at rest')
+    // Before anything else: what is moved next may sweep away what was left behind.
+    const atRest = async () => {
+      // What has expired is counted as a key until it is reaped, and can no longer be told from a copy left behind.
+      const { problems: found } = await inspect(bare, await deployment.topology(), { sizes: !expiring })
+      problems.push(...found)
+    }
+    await atRest()
     await (fate() < 0.5 ? ending.moveEverything() : ending.loseTheMigrator())
     // Everyone, however old the map, and one who comes fresh.
     await deployment.start()
     await ending.readEverything()
-    // What has expired is counted as a key until it is reaped, and can no longer be told from a copy left behind.
-    const { problems: found } = await inspect(bare, await deployment.topology(), { sizes: !expiring })
-    problems.push(...found)
+    await atRest()
     for (const { process } of deployment.members) process.kill()
   }
 

@@ -87,17 +87,6 @@ export class PostgresServer {
       ...this.#settings,
     ]
     const args = ['-D', join(this.#folder, 'data'), ...settings.flatMap((it) => ['-c', it])]
-    for (let attempt = 1; ; attempt++)
-      try {
-        return await this.#spawn(args)
-      } catch (error) {
-        // After a crash the other processes of the old server need a moment to notice.
-        if (attempt === 100) throw error
-        await new Promise((resolve) => setTimeout(resolve, 50))
-      }
-  }
-
-  async #spawn(args: readonly string[]): Promise<void> {
     const child = spawn(join(programs!, 'postgres'), args, { ...owner, cwd: this.#folder, stdio: 'ignore' })
     this.#process = child
     // It does not outlive whoever started it.
@@ -109,7 +98,7 @@ export class PostgresServer {
       child.once('exit', (code) => reject(new Error(`postgres ended with ${code}`)))
     })
     gone.catch(() => {})
-    await Promise.race([gone, answering(this.address, () => child.exitCode !== null)])
+    await Promise.race([gone, answering(this.address)])
   }
 
   get address() {
@@ -124,7 +113,7 @@ export class PostgresServer {
     return pool
   }
 
-  /** Ends it and all of its processes at once, without a checkpoint. */
+  /** Ends it and all of its processes at once, as a crash would. */
   async kill(): Promise<void> {
     const child = this.#process
     this.#process = undefined
@@ -134,13 +123,9 @@ export class PostgresServer {
     await exited
   }
 
-  /** kill -9 of the server; its other processes end by themselves when they notice. */
-  async crash(): Promise<void> {
-    const child = this.#process!
-    this.#process = undefined
-    const exited = new Promise((resolve) => child.once('exit', resolve))
-    child.kill('SIGKILL')
-    await exited
+  /** Halts it and lets it go on: it takes connections and answers nothing. */
+  signal(signal: 'SIGSTOP' | 'SIGCONT'): void {
+    this.#process?.kill(signal)
   }
 
   async stop(): Promise<void> {
@@ -158,8 +143,8 @@ async function freePort(): Promise<number> {
   return port
 }
 
-async function answering(address: pg.ClientConfig, isOver: () => boolean): Promise<void> {
-  while (!isOver()) {
+async function answering(address: pg.ClientConfig): Promise<void> {
+  for (;;) {
     const client = new pg.Client(address)
     client.on('error', () => {})
     try {

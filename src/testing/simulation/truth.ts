@@ -15,6 +15,8 @@ interface TrueEntry {
  */
 export class Truth {
   readonly #entries = new Map<string, TrueEntry>()
+  /** The last write to every key, deletes included. */
+  readonly #changes = new Map<string, { tag: string; bucketId: number; seq: number }>()
   readonly #seqs = new Map<SegmentId, number>()
 
   /** The number of a segment's last write. */
@@ -53,6 +55,7 @@ export class Truth {
     if (!applies) return this.#wrongSeq(segment, done, this.seq(segment))
     const seq = this.seq(segment) + 1
     this.#seqs.set(segment, seq)
+    this.#changes.set(key, { tag, bucketId, seq })
     if (operation.kind === 'delete' || (operation.expiresAt !== 0 && operation.expiresAt <= now))
       this.#entries.delete(key)
     else
@@ -70,7 +73,7 @@ export class Truth {
     return seq === right ? undefined : `${segment} answered seq ${seq}, it has had ${right} writes`
   }
 
-  /** How a listing of a segment differs from the truth; `whole`: nothing may be missing. */
+  /** How a listing of a segment differs from the truth; `whole`: nothing may be missing. Later writes than `upTo` aside. */
   difference(
     segment: SegmentId,
     bucketId: number,
@@ -78,10 +81,12 @@ export class Truth {
     listed: readonly Entry[],
     whole: boolean,
     now: number,
+    upTo = Number.POSITIVE_INFINITY,
   ): string | undefined {
     const names = new Set<string>()
     for (const entry of listed) {
       names.add(entry.key)
+      if (this.#isNewer(entry.key, upTo)) continue
       const wrong = this.differs(entry, now)
       if (wrong) return wrong
     }
@@ -89,11 +94,27 @@ export class Truth {
     for (const [key, { tag, bucketId: its, value }] of this.#entries)
       if (
         its === bucketId &&
-        (isTagSegment(segment) ? segment === `{${tag}}` : !carved.has(tag)) &&
+        contains(segment, carved, tag) &&
         !names.has(key) &&
-        this.#live(key, now)
+        this.#live(key, now) &&
+        !this.#isNewer(key, upTo)
       )
         return `${key} is missing, last written was ${text(value)}`
+    return undefined
+  }
+
+  /** A key that was written after `after`, no later than `until`, and is not among those told. */
+  untold(
+    segment: SegmentId,
+    bucketId: number,
+    carved: ReadonlySet<string>,
+    told: ReadonlySet<string>,
+    after: number,
+    until: number,
+  ): string | undefined {
+    for (const [key, { tag, bucketId: its, seq }] of this.#changes)
+      if (its === bucketId && seq > after && seq <= until && contains(segment, carved, tag) && !told.has(key))
+        return `the write ${seq} to ${key} is not in it, after ${after}`
     return undefined
   }
 
@@ -117,10 +138,18 @@ export class Truth {
     return this.#live(key, now) !== undefined
   }
 
+  #isNewer(key: string, seq: number): boolean {
+    return (this.#changes.get(key)?.seq ?? 0) > seq
+  }
+
   #live(key: string, now: number): TrueEntry | undefined {
     const entry = this.#entries.get(key)
     return entry && (entry.expiresAt === 0 || entry.expiresAt > now) ? entry : undefined
   }
+}
+
+function contains(segment: SegmentId, carved: ReadonlySet<string>, tag: string): boolean {
+  return isTagSegment(segment) ? segment === `{${tag}}` : !carved.has(tag)
 }
 
 function there(present: boolean): string {

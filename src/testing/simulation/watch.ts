@@ -2,11 +2,18 @@ import type { Clock } from '../../clock'
 import { ErrorCode, isForeshardError } from '../../errors'
 import type { FenceCommand, FenceRecord } from '../../placement/fence'
 import { decide, FENCE_TABLE, type FenceRow } from '../../placement/fence-table'
-import { bucketSegment, type SegmentId, type ShardId } from '../../placement/segment'
+import {
+  bucketSegment,
+  isTagSegment,
+  type SegmentId,
+  type ShardId,
+  tagOfSegment,
+} from '../../placement/segment'
 import type {
   Answer,
   Call,
   Changes,
+  ChangesRequest,
   EraseRequest,
   FenceListing,
   IngestRequest,
@@ -68,8 +75,7 @@ export class Watch {
       fences: (segments) => store.fences(segments),
       scan: (request) => this.#scan(shard, store, request),
       changes: (request) => {
-        const answer = store.changes(request)
-        return this.#after(answer, (changes) => this.#checkChanges(shard, request.segment, changes))
+        return this.#after(store.changes(request), (page) => this.#checkChanges(shard, request, page))
       },
       ingest: (request) => this.#ingest(shard, store, request),
       erase: (request) => this.#erase(shard, store, request),
@@ -152,6 +158,9 @@ export class Watch {
     // The commit: from now on the target's copy is all there is.
     if (command.step === 'cutover' && before.state === 'owned' && before.export === command.ticket)
       this.#compare(before.peer, at, { role: 'target', ticket: command.ticket }, 'as the handoff committed')
+    // What was retained is a base to build on.
+    if (command.step === 'prepare' && before.state === 'moved' && command.base !== undefined)
+      this.#compare(shard, at, { role: 'target', ticket: command.ticket }, 'that was kept', command.base)
     if (command.step === 'activate' && before.state === 'importing')
       this.#compare(shard, at, { role: 'owner', epoch: command.proof.epoch }, 'as it was activated')
     return answer
@@ -177,6 +186,10 @@ export class Watch {
         ? { step: 'sweep', ticket: request.ticket, empty: false }
         : { step: 'purge', epoch: request.epoch }
     this.#look(shard, store, bucketId, segment, step, answer)
+    answer.then(
+      (it) => it.ok && it.deleted > 0 && this.#checkSpoiled(shard, request),
+      () => {},
+    )
     for (const [other, record] of this.fences.bucket(shard, bucketId).records) {
       const at = { segment: other, bucketId }
       const when = `after a ${request.step} of ${segment}`
@@ -185,6 +198,24 @@ export class Watch {
         this.#compare(shard, at, { role: 'target', ticket: record.ticket }, when)
     }
     return answer
+  }
+
+  /** Nothing may build on a copy of which keys are gone. */
+  #checkSpoiled(shard: ShardId, { segment, bucketId }: SegmentAt): void {
+    const tag = tagOfSegment(segment)
+    // What it deleted is known now, what it made of the fences is known with the look that follows.
+    queueMicrotask(() => {
+      for (const [other, { state, intact, carved }] of this.fences.bucket(shard, bucketId).records)
+        if (
+          state === 'moved' &&
+          intact &&
+          (other === segment || (tag && !isTagSegment(other) && !carved.has(tag)))
+        )
+          this.#problem(
+            bucketId,
+            `the copy of ${other} on ${shard} counts as intact, and keys of it were deleted`,
+          )
+    })
   }
 
   // --- what is read for a copy ---
@@ -200,16 +231,26 @@ export class Watch {
     })
   }
 
-  #checkChanges(shard: ShardId, segment: SegmentId, answer: Changes): void {
+  #checkChanges(shard: ShardId, request: ChangesRequest, answer: Changes): void {
     if (!answer.ok) return
     this.checks++
-    for (const { key, entry } of answer.changes) {
-      const now = this.#clock.now()
-      const wrong = entry
-        ? this.#truth.differs(entry, now)
-        : this.#truth.has(key, now) && `${key} is told as deleted, and is there`
-      if (wrong) this.#complain(`I3: the change log of ${segment} on ${shard}: ${wrong}`)
+    const { segment, bucketId, after, limit } = request
+    const { changes } = answer
+    const complain = (what: string) =>
+      this.#problem(bucketId, `I3: the change log of ${segment} on ${shard}: ${what}`)
+    const now = this.#clock.now()
+    const told = new Set<string>()
+    for (const { key, entry } of changes) {
+      told.add(key)
+      const wrong = entry ? this.#truth.differs(entry, now) : undefined
+      if (wrong) complain(wrong)
+      else if (!entry && this.#truth.has(key, now)) complain(`${key} is told as deleted, and is there`)
     }
+    // Of a full page only what lies before its end can be missing.
+    const until = changes.length < limit ? Number.POSITIVE_INFINITY : changes.at(-1)!.seq
+    const { carved } = this.#record(shard, request)
+    const untold = this.#truth.untold(segment, bucketId, carved, told, after, until)
+    if (untold) complain(untold)
   }
 
   // --- looks ---
@@ -238,6 +279,11 @@ export class Watch {
       const before = bucket.record(segment)
       const back = bucket.take(listings)
       const { epoch, state } = bucket.record(segment)
+      if (ok && command && 'ticket' in command && bucket.ticket < command.ticket)
+        this.#problem(
+          bucketId,
+          `I6: ${shard} granted ${describe(command)} of ${segment} and forgot its ticket`,
+        )
       if (command?.step === 'split' && epoch > before.epoch) this.#truth.carve(segment, bucketId)
       if (command?.step === 'merge' && state !== before.state) this.#truth.fold(segment, bucketId)
       for (const what of back) this.#problem(bucketId, `I6: on ${shard} ${what}`)
@@ -286,13 +332,15 @@ export class Watch {
   }
 
   /** Reads a segment in the instant after a step: it must be all that was ever written and not deleted. */
-  #compare(shard: ShardId, at: SegmentAt, as: ReadAs, when: string): void {
+  #compare(shard: ShardId, at: SegmentAt, as: ReadAs, when: string, base?: number): void {
     const store = this.#stores.get(shard)
     if (!store) return
     const { segment, bucketId } = at
     const check = (page: Page) => {
       // It is not what it was any more: another step came between the look before and this one.
-      if (!page.ok || (as.role === 'target' && !this.fences.isCommitted(shard, bucketId, segment))) return
+      if (!page.ok) return
+      const isBase = base !== undefined && this.#record(shard, at).kept
+      if (as.role === 'target' && !isBase && !this.fences.isCommitted(shard, bucketId, segment)) return
       this.checks++
       const { carved } = this.#record(shard, at)
       const now = this.#clock.now()
@@ -303,6 +351,7 @@ export class Watch {
         page.entries,
         page.next === undefined,
         now,
+        base,
       )
       if (wrong) this.#problem(bucketId, `I3: the copy of ${segment} on ${shard} ${when}: ${wrong}`)
     }

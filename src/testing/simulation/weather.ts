@@ -9,6 +9,8 @@ export interface Weather {
   readonly hot: boolean
   readonly expiring: boolean
   readonly crashAt: string | undefined
+  /** Share of the reshardings that compare both copies before the cutover. */
+  readonly verified: number
 }
 
 export function weatherOf(random: Random): Weather {
@@ -24,9 +26,12 @@ export function weatherOf(random: Random): Weather {
     crashes: oneOf(0, 0, 0.001, 0.003),
     ...(slowErasesMs && { slowErasesMs }),
   }
+  // Damage is found by nothing else.
+  const damagedBatches = oneOf(0, 0, 0, 0.1)
   const expiring = random() < 0.1
   return {
-    rates,
+    rates: { ...rates, damagedBatches },
+    verified: damagedBatches > 0 ? 1 : 0.7,
     expiring,
     // A hot key that expires all the time is more than the checker can decide.
     hot: !expiring && random() < 0.2,
