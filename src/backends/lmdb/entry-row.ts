@@ -28,7 +28,9 @@ export function encodeEntry(
 }
 
 /** Keeps nothing of `row`, which LMDB overwrites at its next read: the value is a copy. */
-export function decodeEntry(key: string, row: Buffer): StoredEntry {
+export function decodeEntry(key: string, given: Uint8Array): StoredEntry {
+  // Of tens of megabytes lmdb shows the bytes where they lie, in an array that is no Buffer.
+  const row = Buffer.isBuffer(given) ? given : Buffer.from(given.buffer, given.byteOffset, given.byteLength)
   const flags = row[0]!
   const version = row.readDoubleLE(1)
   let at = 9

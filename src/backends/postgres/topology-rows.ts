@@ -1,5 +1,11 @@
 import { ErrorCode, ForeshardError } from '../../errors'
-import { bucketOfSegment, bucketSegment, checkSegment, type SegmentId } from '../../placement/segment'
+import {
+  bucketOfSegment,
+  bucketSegment,
+  checkSegment,
+  MAX_BUCKETS,
+  type SegmentId,
+} from '../../placement/segment'
 import type {
   AssignmentEntry,
   Founding,
@@ -12,6 +18,7 @@ import type {
   TopologyChange,
   TopologyDelta,
 } from '../../topology-store'
+import { faultOfDelta, faultOfTopology } from '../topology-faults'
 import { retainedName } from '../topology-ledger'
 import type { Cell, Row } from './connection'
 import { binaries, hexOf, literals, numbers, textOf, texts } from './literal'
@@ -69,8 +76,10 @@ export function decodeDelta(text: string): TopologyDelta {
   return readable(() => {
     const [revision, rest, taken = ''] = text.split('\n') as [string, string, string?]
     const delta = { ...(parse(rest) as Omit<TopologyDelta, 'revision'>), revision: Number(revision) }
-    if (!Number.isSafeInteger(delta.revision)) throw new Error('a change has no revision')
-    return taken === '' ? delta : { ...delta, assignments: taken.split(',').map(assignmentOf) }
+    const change = taken === '' ? delta : { ...delta, assignments: taken.split(',').map(assignmentOf) }
+    const fault = faultOfDelta(change, MAX_BUCKETS)
+    if (fault) throw new Error(`of a change, ${fault}`)
+    return change
   })
 }
 
@@ -91,7 +100,7 @@ export function decodeTopology(rows: readonly Row[]): Topology | undefined {
   return readable(() => {
     const [, id, revision, buckets, seed, founded, shards, tagRule, plan] = head
     const retained = textsOf('retained').map((it) => JSON.parse(it) as RetainedEntry)
-    return {
+    const topology = {
       id: String(id),
       revision: Number(revision),
       buckets: Number(buckets),
@@ -104,6 +113,9 @@ export function decodeTopology(rows: readonly Row[]): Topology | undefined {
       history: textsOf('history').map((it) => JSON.parse(it) as HistoryEntry),
       retained: retained.sort((a, b) => a.until - b.until || (retainedName(a) < retainedName(b) ? -1 : 1)),
     }
+    const fault = faultOfTopology(topology)
+    if (fault) throw new Error(fault)
+    return topology
   })
 }
 
