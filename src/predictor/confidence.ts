@@ -1,5 +1,6 @@
 import type { Random } from '../clock'
 import type { Objective } from './prediction'
+import type { Scenarios } from './scenarios'
 
 const DRAWS = 200
 /** Blocks of a horizon that are drawn one by one; within a block, errors stay together. */
@@ -10,7 +11,7 @@ export interface Alternative {
   /** J's parts that do not depend on the interval: crossing and churn, as a mean and a standard deviation. */
   readonly fixedGain: number
   readonly deviation: number
-  /** [future · horizon + step]: peak without and with it. 0 for an interval without load. */
+  /** [scenario · horizon + step]: peak without and with it. 0 for an interval without load. */
   readonly without: Float64Array
   readonly with: Float64Array
 }
@@ -24,38 +25,42 @@ export interface Judgement {
 }
 
 /**
- * The probability that an alternative lowers J: a block bootstrap (Künsch 1989) over the futures of an outlook. Every draw puts a
- * horizon together from blocks of past forecast errors, the same for all segments and for all alternatives.
+ * The probability that an alternative lowers J: a block bootstrap (Künsch 1989) over scenarios. Every draw puts a horizon together from
+ * blocks of several of them, the same for all segments and for all alternatives.
  */
 export class Bootstrap {
-  readonly #futures: number
+  readonly #count: number
   readonly #horizon: number
   readonly #objective: Objective
   readonly #blocks: number
-  /** draw · blocks + block -> future; and per draw, a deviate for what does not depend on the interval. */
+  /** draw · blocks + block -> scenario; and per draw, a deviate for what does not depend on the interval. */
   readonly #picks: Int32Array
   readonly #noise: Float64Array
   readonly #gains: Float64Array
   readonly #counts: Float64Array
 
-  constructor(futures: number, horizon: number, objective: Objective, random: Random) {
-    this.#futures = futures
+  constructor(
+    { count, horizon, chances }: Pick<Scenarios, 'count' | 'horizon' | 'chances'>,
+    objective: Objective,
+    random: Random,
+  ) {
+    this.#count = count
     this.#horizon = horizon
     this.#objective = objective
     this.#blocks = Math.min(BLOCKS, horizon)
-    this.#picks = Int32Array.from({ length: DRAWS * this.#blocks }, () => Math.floor(random() * futures))
+    this.#picks = Int32Array.from({ length: DRAWS * this.#blocks }, () => drawn(chances, random()))
     this.#noise = Float64Array.from({ length: DRAWS }, () => normal(random))
-    this.#gains = new Float64Array(futures * this.#blocks)
-    this.#counts = new Float64Array(futures * this.#blocks)
+    this.#gains = new Float64Array(count * this.#blocks)
+    this.#counts = new Float64Array(count * this.#blocks)
   }
 
   judge(alternative: Alternative): Judgement {
     const blocks = this.#blocks
     const horizon = this.#horizon
-    // Sums by future and block once; a draw then adds up `blocks` numbers.
+    // Sums by scenario and block once; a draw then adds up `blocks` numbers.
     const gains = this.#gains.fill(0)
     const counts = this.#counts.fill(0)
-    for (let f = 0; f < this.#futures; f++)
+    for (let f = 0; f < this.#count; f++)
       for (let t = 0; t < horizon; t++) {
         const without = alternative.without[f * horizon + t]!
         if (without === 0) continue
@@ -90,6 +95,16 @@ export class Bootstrap {
       deviation: Math.sqrt(Math.max(0, squares / DRAWS - mean * mean)),
     }
   }
+}
+
+/** The scenario that a number in [0, 1) falls on. */
+function drawn(chances: readonly number[], number: number): number {
+  let rest = number
+  for (let k = 0; k < chances.length; k++) {
+    rest -= chances[k]!
+    if (rest < 0) return k
+  }
+  return chances.length - 1
 }
 
 /** A standard normal deviate (Box and Muller 1958). */

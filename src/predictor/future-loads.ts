@@ -1,8 +1,8 @@
 import type { Random } from '../clock'
 import { Bootstrap, type Judgement } from './confidence'
-import type { Outlook } from './outlook'
 import type { Pace } from './pace'
 import type { Objective } from './prediction'
+import type { Scenarios } from './scenarios'
 
 /** A move as it is judged: all items that go from one shard to another together. */
 export interface Proposal {
@@ -24,41 +24,35 @@ export interface PlanJudgement {
 /** Items between two rests. */
 const BLOCK = 256
 
-/** What the shards carry in each of the futures of an outlook, under the placement as it is and with moves. */
+/** What the shards carry in each scenario, under the placement as it is and with moves. */
 export class FutureLoads {
-  readonly futures: number
   readonly horizon: number
-  readonly #outlook: Outlook
+  readonly #scenarios: Scenarios
   readonly #weights: readonly number[]
-  /** (future · horizon + step) · shards + shard. */
+  /** (scenario · horizon + step) · shards + shard. */
   readonly #loads: Float64Array
-  readonly #expected: Float64Array
   readonly #vector: Float64Array
 
-  private constructor(outlook: Outlook, weights: readonly number[]) {
-    this.#outlook = outlook
+  private constructor(scenarios: Scenarios, weights: readonly number[]) {
+    this.#scenarios = scenarios
     this.#weights = weights
-    this.futures = outlook.futures
-    this.horizon = outlook.horizon
-    this.#loads = new Float64Array(this.futures * this.horizon * weights.length)
-    this.#expected = new Float64Array(this.horizon * weights.length)
+    this.horizon = scenarios.horizon
+    this.#loads = new Float64Array(scenarios.count * this.horizon * weights.length)
     this.#vector = new Float64Array(this.horizon)
   }
 
   static async of(
-    outlook: Outlook,
+    scenarios: Scenarios,
     shardOf: Int32Array,
     weights: readonly number[],
     pace: Pace,
   ): Promise<FutureLoads> {
-    const it = new FutureLoads(outlook, weights)
+    const it = new FutureLoads(scenarios, weights)
     const n = weights.length
     for (let item = 0; item < shardOf.length; item++) {
       const shard = shardOf[item]!
-      for (let h = 0; h < it.horizon; h++)
-        it.#expected[h * n + shard]! += outlook.mean[item * it.horizon + h]!
-      for (let f = 0; f < it.futures; f++) {
-        outlook.future(f, item, it.#vector)
+      for (let f = 0; f < scenarios.count; f++) {
+        scenarios.loads(f, item, it.#vector)
         for (let h = 0; h < it.horizon; h++) it.#loads[(f * it.horizon + h) * n + shard]! += it.#vector[h]!
       }
       if (item % BLOCK === 0) await pace.rest()
@@ -67,30 +61,33 @@ export class FutureLoads {
   }
 
   /**
-   * By step: standard deviation of a shard's load from its forecast, relative to its fair share; what all shards have in common is left
-   * out. Averaged with the steps beside it.
+   * By step: how far a shard's load lies from its forecast, relative to its fair share, as a standard deviation; what all shards have in
+   * common is left out. Averaged with the steps beside it.
    */
   noise(): Float64Array {
     const n = this.#weights.length
+    const { drawn } = this.#scenarios
     const capacity = this.#weights.reduce((sum, weight) => sum + weight, 0)
     const squares = new Float64Array(this.horizon)
     const counts = new Float64Array(this.horizon)
-    for (let f = 0; f < this.futures; f++)
-      for (let h = 0; h < this.horizon; h++) {
-        const at = (f * this.horizon + h) * n
-        let actual = 0
-        let expected = 0
-        for (let s = 0; s < n; s++) {
-          actual += this.#loads[at + s]!
-          expected += this.#expected[h * n + s]!
+    for (let h = 0; h < this.horizon; h++)
+      for (let s = 0; s < n; s++) {
+        let sum = 0
+        let square = 0
+        let seen = 0
+        for (let f = 0; f < drawn; f++) {
+          const at = (f * this.horizon + h) * n
+          let total = 0
+          for (let k = 0; k < n; k++) total += this.#loads[at + k]!
+          if (total === 0) continue
+          const relative = (this.#loads[at + s]! / total) * (capacity / this.#weights[s]!)
+          sum += relative
+          square += relative * relative
+          seen++
         }
-        if (actual === 0 || expected === 0) continue
-        for (let s = 0; s < n; s++) {
-          const share = this.#weights[s]! / capacity
-          const error = (this.#loads[at + s]! / actual - this.#expected[h * n + s]! / expected) / share
-          squares[h]! += error * error
-          counts[h]!++
-        }
+        if (seen === 0) continue
+        squares[h]! += Math.max(0, square / seen - (sum / seen) ** 2)
+        counts[h]!++
       }
     return squares.map((_, h) => {
       let sum = 0
@@ -103,13 +100,20 @@ export class FutureLoads {
     })
   }
 
-  /** Mean imbalance over all futures with these moves, and without any. */
+  /** Mean imbalance over all scenarios with these moves, and without any. */
   imbalance(moves: readonly Proposal[]): { before: number; after: number } {
     const before = this.#peaks(this.#loads)
     const after = this.#peaks(this.#moved(this.#loads.slice(), moves, 1))
+    const { chances } = this.#scenarios
     const mean = (peaks: Float64Array) => {
-      const seen = peaks.filter((peak) => peak > 0)
-      return seen.length > 0 ? seen.reduce((sum, peak) => sum + peak, 0) / seen.length : 1
+      let sum = 0
+      let seen = 0
+      peaks.forEach((peak, k) => {
+        if (peak === 0) return
+        sum += chances[Math.floor(k / this.horizon)]! * peak
+        seen += chances[Math.floor(k / this.horizon)]!
+      })
+      return seen > 0 ? sum / seen : 1
     }
     return { before: mean(before), after: mean(after) }
   }
@@ -123,7 +127,7 @@ export class FutureLoads {
     const before = this.#peaks(this.#loads)
     const loads = this.#moved(this.#loads.slice(), moves, 1)
     const after = this.#peaks(loads)
-    const sampler = new Bootstrap(this.futures, this.horizon, objective, random)
+    const sampler = new Bootstrap(this.#scenarios, objective, random)
     const whole = sampler.judge({
       without: before,
       with: after,
@@ -145,12 +149,13 @@ export class FutureLoads {
     return { whole, alone, last }
   }
 
-  /** Loads of all items of a move, by future and step. */
+  /** Loads of all items of a move, by scenario and step. */
   #vectorOf({ items }: Proposal): Float64Array {
-    const vector = new Float64Array(this.futures * this.horizon)
+    const { count } = this.#scenarios
+    const vector = new Float64Array(count * this.horizon)
     for (const item of items)
-      for (let f = 0; f < this.futures; f++) {
-        this.#outlook.future(f, item, this.#vector)
+      for (let f = 0; f < count; f++) {
+        this.#scenarios.loads(f, item, this.#vector)
         for (let h = 0; h < this.horizon; h++) vector[f * this.horizon + h]! += this.#vector[h]!
       }
     return vector
@@ -172,11 +177,11 @@ export class FutureLoads {
     return this.#shifted(loads, undefined, 0, 0)
   }
 
-  /** By future and step, max over mean of the loads, after `vector` has gone from one shard to another. */
+  /** By scenario and step, max over mean of the loads, after `vector` has gone from one shard to another. */
   #shifted(loads: Float64Array, vector: Float64Array | undefined, from: number, to: number): Float64Array {
     const weights = this.#weights
     const n = weights.length
-    const peaks = new Float64Array(this.futures * this.horizon)
+    const peaks = new Float64Array(this.#scenarios.count * this.horizon)
     let capacity = 0
     for (let s = 0; s < n; s++) capacity += weights[s]!
     for (let k = 0; k < peaks.length; k++) {

@@ -1,24 +1,24 @@
 import { seededRandom } from '../clock'
 import type { Placement } from '../placement/assignment'
 import { murmur3 } from '../placement/hash'
-import { isTagSegment, type SegmentId, tagOfSegment } from '../placement/segment'
+import { type SegmentId, tagOfSegment } from '../placement/segment'
 import { Calibration } from './calibration'
-import type { CoAccessGraph } from './co-access'
-import { type Draft, type DraftInput, draftPlan, LEAST_PROBABILITY } from './draft'
-import type { Drift } from './drift'
+import { cameTogether, itemsByHash } from './came-together'
+import { chosen } from './choice'
+import { type DraftInput, draftPlans } from './draft'
 import { DriftWatch } from './drift-watch'
-import { cooledTags, hotSegments } from './hot-segments'
 import type { CheckedRequest, Settings } from './options'
-import { Outcomes, type Pending } from './outcomes'
-import { type Outlook, seasonsOf } from './outlook'
+import { Outcomes } from './outcomes'
+import { seasonsOf } from './outlook'
 import { Pace } from './pace'
+import { pendingOf } from './pending'
 import type { ShardAssignmentPrediction } from './prediction'
-import { reasonFor } from './reasons'
+import { recommendation } from './recommendation'
 import type { Recorder } from './recorder'
-import { rehearse } from './rehearsal'
+import { rehearse, type TiesAt } from './rehearsal'
 import { Segmentation } from './segmentation'
 import { readTies } from './ties'
-import { triggersOf } from './triggers'
+import { TrackRecord } from './track-record'
 import { readWorkload } from './workload'
 
 /** Whole plans whose outcome must be known before past days are no longer rehearsed, */
@@ -31,6 +31,7 @@ const CHEAP_CELLS = 3_000_000
 export class Recommender {
   readonly perMove = new Calibration()
   readonly perMap = new Calibration()
+  readonly record = new TrackRecord()
   readonly outcomes = new Outcomes()
   readonly drift = new DriftWatch()
   readonly segmentation = new Segmentation()
@@ -66,7 +67,7 @@ export class Recommender {
     const hashOf = (tag: string) => murmur3(tag, seed)
     const carved = new Map([...placement.carvedTags].map((tag) => [tag, hashOf(tag)]))
     recorder.hot.pin(carved, recorder.series.newest)
-    this.outcomes.settle(recorder, start, objective, this.perMove, this.perMap)
+    this.outcomes.settle(recorder, start, objective, this)
     const drift = this.drift.settle(recorder, start)
 
     const settled = placement.with(request.inFlight)
@@ -76,18 +77,9 @@ export class Recommender {
     const shardOf = Int32Array.from(workload.segments, (segment) => indexOf.get(settled.shardOf(segment))!)
     await pace.rest()
     const seasons = seasonsOf(intervalMs, workload.intervals)
-    const { transactions } = recorder
-    const ties = await readTies(
-      transactions,
-      workload,
-      placement.buckets,
-      hashOf,
-      shardOf,
-      shards.length,
-      start,
-      pace,
-    )
-    const { graph, recurrence } = ties
+    const tiesBefore = (now: number) =>
+      readTies(recorder.transactions, workload, placement.buckets, hashOf, shardOf, shards.length, now, pace)
+    const { graph, recurrence } = await tiesBefore(start)
     const degreeOf = (item: number) => (graph.total > 0 ? graph.degree(item) / graph.total : 0)
     await this.segmentation.refit(workload, seasons, degreeOf, this.seed, pace)
     const closed = (shard: string) => request.forbidden.has(shard) || request.draining.has(shard)
@@ -110,17 +102,41 @@ export class Recommender {
         maxLoadShare: request.maxLoadShare,
         maxBytes: request.maxBytes,
       },
-      probabilityOf: (raw) => this.perMove.of(raw),
-      planProbabilityOf: (raw) => this.perMap.of(raw),
       random,
     }
-    await this.#rehearse(input, pace)
     const crossing = graph.crossing()
-    const draft = await draftPlan(input, pace)
+    const itemOf = itemsByHash(workload, placement.buckets, hashOf)
+    await this.#rehearse(
+      input,
+      async (before, until) => {
+        const { graph: known, recurrence } = await tiesBefore(before)
+        const sample = recorder.transactions.sample()
+        const came = cameTogether(sample, itemOf, shardOf, shards.length, before, until)
+        return { known, recurrence, came }
+      },
+      pace,
+    )
+    const draft = await draftPlans(input, pace)
     this.seasonal = draft.outlook.seasonal
     this.drift.expect(recorder, workload, draft.outlook, start)
+    const choice = chosen(draft.candidates, this.record, start, request.horizon, request.draining.size > 0)
+    if (shards.length > 1) this.outcomes.add(pendingOf(recorder, input, draft, choice, start))
     await pace.rest()
-    return this.#prediction({ placement: settled, request, start, input, draft, drift, graph, crossing })
+    const { perMove, perMap, segmentation } = this
+    return recommendation({
+      placement: settled,
+      request,
+      settings: this.#settings,
+      start,
+      input,
+      draft,
+      choice,
+      drift,
+      crossing,
+      perMove,
+      perMap,
+      segmentation,
+    })
   }
 
   explain(segment: SegmentId): string | undefined {
@@ -138,8 +154,8 @@ export class Recommender {
     return Float64Array.from(rows, (row) => row?.[slot] ?? 0)
   }
 
-  /** Learns from past days what its recommendations are worth, as long as few have come true. */
-  async #rehearse(input: DraftInput, pace: Pace): Promise<void> {
+  /** Learns from past days what its ways of planning are worth, as long as few of its plans have come true. */
+  async #rehearse(input: DraftInput, tiesAt: TiesAt, pace: Pace): Promise<void> {
     const { workload, horizon, weights } = input
     const cells = workload.segments.length * workload.intervals
     const many = cells < CHEAP_CELLS ? REHEARSALS : 1
@@ -147,180 +163,12 @@ export class Recommender {
     for (let k = 0; k < many && this.perMap.observations.length < ENOUGH_OUTCOMES; k++) {
       const back = this.rehearsed + 1
       // Half of the history at least is left to plan from.
-      if (back * horizon > workload.intervals / 2 || workload.intervals - back * horizon < 3 * horizon) return
+      if (back * horizon > workload.intervals / 2) return
       this.rehearsed++
-      const { moves, plan } = await rehearse(input, back, pace)
+      const { trial, moves, plan } = await rehearse(input, back, this.record, tiesAt, pace)
+      this.record.add(trial)
       for (const outcome of moves) this.perMove.observe(outcome)
       if (plan) this.perMap.observe(plan)
     }
   }
-
-  #prediction(made: Made): ShardAssignmentPrediction {
-    const { placement, request, start, input, draft, drift, graph, crossing } = made
-    const { workload, shardOf, weights, horizon, recurrence } = input
-    const { outlook, future, judgement } = draft
-    const { intervalMs, objective, halfLifeMs } = this.#settings
-    const shards = placement.shards
-    if (draft.drafted.length > 0) this.outcomes.add(this.#pending(made))
-    const probability = draft.moves.length > 0 ? this.perMap.of(judgement!.whole.probability) : 0
-    const due = request.draining.size > 0
-    const moves = due || probability >= LEAST_PROBABILITY ? draft.moves : []
-    const confidence = moves.length > 0 ? probability : 0
-    const final = shardOf.slice()
-    for (const move of moves) for (const item of move.items) final[item] = move.to
-    const before = relativeLoads(outlook, shardOf, weights)
-    const after = relativeLoads(outlook, final, weights)
-    const alone = itemPeaks(outlook, weights.length)
-    const map = new Map<SegmentId, string>()
-    const scores = new Map<SegmentId, number>()
-    const reasons = new Map<SegmentId, string>()
-    const row = (table: Float64Array, shard: number) => table.subarray(shard * horizon, (shard + 1) * horizon)
-    moves.forEach((move, k) => {
-      const segment = workload.segments[move.item]!
-      const score = this.perMove.of(move.raw)
-      const all = row(before.absolute, move.from)
-      const part = new Float64Array(horizon)
-      for (const item of move.items)
-        for (let h = 0; h < horizon; h++)
-          if (all[h]! > 0) part[h]! += outlook.mean[item * horizon + h]! / all[h]!
-      const peak = move.items.reduce((sum, item) => sum + alone[item]!, 0)
-      map.set(segment, shards[move.to]!)
-      scores.set(segment, score)
-      reasons.set(
-        segment,
-        reasonFor({
-          segment,
-          from: shards[move.from]!,
-          to: shards[move.to]!,
-          fromBefore: row(before.relative, move.from),
-          fromAfter: row(after.relative, move.from),
-          toAfter: row(after.relative, move.to),
-          part,
-          start: start * intervalMs,
-          intervalMs,
-          gain: judgement!.last[k]!.gain,
-          uncrossed: move.uncrossed,
-          probability: score,
-          carved: workload.standing[move.item] === 0,
-          alone: peak > 1 ? peak : undefined,
-          alike: this.segmentation.alike(segment),
-          draining: request.draining.has(shards[move.from]!),
-        }),
-      )
-    })
-    const imbalance = future.imbalance(moves)
-    const loadMoved = moves.reduce((sum, move) => sum + move.loadShare, 0)
-    const moving = moves.filter((move) => move.from !== move.to).flatMap((move) => move.items)
-    const crossingAfter =
-      moves.length > 0 ? crossing - recurrence * (crossing - graph.crossing(final)) : crossing
-    return {
-      shardAssignmentMap: map,
-      merges: cooledTags(workload, outlook, placement, map),
-      confidenceScores: scores,
-      confidence,
-      triggers: triggersOf({
-        shards,
-        segments: workload.segments,
-        shardOf,
-        draining: request.draining,
-        drift,
-        peaks: shards.map((_, shard) => row(before.relative, shard).reduce((a, b) => Math.max(a, b), 0)),
-        alone,
-        moves: moves.length,
-        confidence,
-      }),
-      hotSegments: hotSegments(workload, outlook, (item) => shards[shardOf[item]!]!, {
-        now: request.now,
-        intervalMs,
-        halfLifeMs,
-      }),
-      expected: {
-        imbalance,
-        crossShard: { before: crossing, after: crossingAfter },
-        bytesMoved: moving.reduce((sum, item) => sum + workload.bytes[item]!, 0),
-        keysMoved: moving.reduce((sum, item) => sum + workload.keys[item]!, 0),
-        loadMoved,
-        netGain:
-          objective.imbalance * (imbalance.before - imbalance.after) +
-          objective.crossing * (crossing - crossingAfter) -
-          objective.churn * loadMoved,
-      },
-      reasons,
-    }
-  }
-
-  #pending({ input, draft, start }: Made): Pending {
-    const { workload, shardOf, weights, horizon } = input
-    const { slotOf, series, hot } = this.#recorder
-    const slots = new Int16Array(series.slots).fill(-1)
-    const tags: Pending['tags'][number][] = []
-    workload.segments.forEach((segment, item) => {
-      const tag = tagOfSegment(segment)
-      const slot = slotOf[workload.bucketOf[item]!]!
-      if (tag !== undefined) tags.push({ tag, hash: hot.find(tag)!.hash, shard: shardOf[item]! })
-      else if (slot >= 0) slots[slot] = shardOf[item]!
-    })
-    const judged = new Set(draft.moves.length > 0 ? draft.moves : draft.drafted)
-    return {
-      start,
-      horizon,
-      weights,
-      slots,
-      tags,
-      rawMap: draft.judgement!.whole.probability,
-      moves: draft.drafted.map((move) => ({
-        slot: isTagSegment(workload.segments[move.item]!) ? -1 : slotOf[workload.bucketOf[move.item]!]!,
-        tag: tagOfSegment(workload.segments[move.item]!),
-        from: move.from,
-        to: move.to,
-        raw: move.raw,
-        fixedGain: move.fixedGain,
-        judged: judged.has(move),
-      })),
-    }
-  }
-}
-
-interface Made {
-  readonly placement: Placement
-  readonly request: CheckedRequest
-  readonly start: number
-  readonly input: DraftInput
-  readonly draft: Draft
-  readonly drift: Drift | undefined
-  readonly graph: CoAccessGraph
-  /** Share of the multi-key transactions that cross as things are. */
-  readonly crossing: number
-}
-
-/** Forecast load of each shard by step, and the same relative to its fair share. */
-function relativeLoads({ mean, horizon }: Outlook, shardOf: Int32Array, weights: readonly number[]) {
-  const absolute = new Float64Array(weights.length * horizon)
-  const totals = new Float64Array(horizon)
-  for (let item = 0; item < shardOf.length; item++)
-    for (let h = 0; h < horizon; h++) {
-      absolute[shardOf[item]! * horizon + h]! += mean[item * horizon + h]!
-      totals[h]! += mean[item * horizon + h]!
-    }
-  const capacity = weights.reduce((sum, weight) => sum + weight, 0)
-  const relative = absolute.map((load, k) => {
-    const total = totals[k % horizon]!
-    const share = weights[Math.floor(k / horizon)]! / capacity
-    return total > 0 ? load / total / share : 0
-  })
-  return { absolute, relative }
-}
-
-/** Per item, its highest forecast load relative to the share of a mean shard; steps with little load do not count. */
-function itemPeaks({ mean, horizon }: Outlook, shards: number): Float64Array {
-  const totals = new Float64Array(horizon)
-  for (let k = 0; k < mean.length; k++) totals[k % horizon]! += mean[k]!
-  const usual = totals.reduce((sum, total) => sum + total, 0) / horizon
-  const peaks = new Float64Array(mean.length / horizon)
-  for (let k = 0; k < mean.length; k++) {
-    const total = totals[k % horizon]!
-    const item = Math.floor(k / horizon)
-    if (total > 0 && total >= 0.5 * usual) peaks[item] = Math.max(peaks[item]!, (mean[k]! * shards) / total)
-  }
-  return peaks
 }

@@ -1,84 +1,79 @@
 import type { Observation } from './calibration'
-import { CoAccessGraph } from './co-access'
-import { type DraftInput, draftPlan } from './draft'
-import { peakOf } from './objective'
+import { chosen } from './choice'
+import type { CoAccessGraph } from './co-access'
+import { type DraftInput, draftPlans } from './draft'
 import type { Pace } from './pace'
+import { type Realised, realise } from './realised'
+import type { TrackRecord, Trial } from './track-record'
 import type { Workload } from './workload'
 
-/** What a rehearsal found out: how moves and whole plans of a past day would have turned out. */
+/** What a rehearsal found out: what each family's plan of a past day would have gained, and how the moves of the chosen one turned out. */
 export interface Rehearsed {
+  readonly trial: Trial
   readonly moves: readonly Observation[]
   readonly plan: Observation | undefined
 }
 
+/** The co-access graph of what was known before an interval, and of what was accessed together from then until another one. */
+export type TiesAt = (
+  before: number,
+  until: number,
+) => Promise<{ known: CoAccessGraph; recurrence: number; came: CoAccessGraph }>
+
 /**
- * Plans as if it were `back` horizons ago, with nothing that is known since, and looks at what then came. So confidence rests on
- * outcomes from the first recommendation on. Load only: who was accessed with whom at that time is not kept.
+ * Plans as if it were `back` horizons ago, with nothing that is known since, and looks at what then came. So choice and confidence rest
+ * on outcomes from the first recommendation on.
  */
-export async function rehearse(input: DraftInput, back: number, pace: Pace): Promise<Rehearsed> {
-  const { workload, horizon, shardOf, weights, objective } = input
+export async function rehearse(
+  input: DraftInput,
+  back: number,
+  record: TrackRecord,
+  tiesAt: TiesAt,
+  pace: Pace,
+): Promise<Rehearsed> {
+  const { workload, horizon, shardOf, weights, objective, seasons } = input
   const seen = workload.intervals - back * horizon
-  const past = cut(workload, seen)
-  const draft = await draftPlan(
+  const start = workload.first + seen
+  const { known, recurrence, came } = await tiesAt(start, start + horizon)
+  const draft = await draftPlans(
     {
       ...input,
-      workload: past,
-      seasons: input.seasons.filter((season) => seen >= 2 * season),
-      graph: new CoAccessGraph([], 0, shardOf, weights.length),
-      // Everything that would be recommended is of interest, not only what is believed in.
-      probabilityOf: () => 1,
-      planProbabilityOf: () => 1,
+      workload: cut(workload, seen),
+      seasons: seasons.filter((season) => seen >= 2 * season),
+      graph: known,
+      recurrence,
     },
     pace,
   )
-  const { drafted, judgement } = draft
-  if (judgement === undefined || drafted.length === 0) return { moves: [], plan: undefined }
-  const proposals = draft.moves.length > 0 ? draft.moves : drafted
-  const n = weights.length
-  const actual = (item: number, h: number) => workload.loads[item * workload.intervals + seen + h]!
-  const loads = Array.from({ length: horizon }, () => new Float64Array(n))
-  let total = 0
+  const column = (item: number, h: number) => workload.loads[item * workload.intervals + seen + h]!
+  const loads = Array.from({ length: horizon }, () => new Float64Array(weights.length))
   for (let item = 0; item < workload.segments.length; item++)
-    for (let h = 0; h < horizon; h++) {
-      loads[h]![shardOf[item]!]! += actual(item, h)
-      total += actual(item, h)
-    }
-  if (total === 0) return { moves: [], plan: undefined }
-  const vectors = proposals.map(({ items }) =>
-    Float64Array.from({ length: horizon }, (_, h) => items.reduce((sum, item) => sum + actual(item, h), 0)),
+    for (let h = 0; h < horizon; h++) loads[h]![shardOf[item]!]! += column(item, h)
+  const actual = { loads, weights, graph: came, objective }
+  const outcomes = new Map<string, Realised>()
+  for (const { family, moves } of draft.candidates) {
+    const made = moves.map((move) => ({
+      ...move,
+      vector: Float64Array.from({ length: horizon }, (_, h) =>
+        move.items.reduce((sum, item) => sum + column(item, h), 0),
+      ),
+    }))
+    outcomes.set(family, realise(actual, made))
+    await pace.rest()
+  }
+  const gains = Object.fromEntries(
+    draft.candidates.map(({ family }) => [family, outcomes.get(family)!.whole]),
   )
-  const shift = (k: number, sign: 1 | -1) => {
-    const { from, to } = proposals[k]!
-    for (let h = 0; h < horizon; h++) {
-      loads[h]![from]! -= sign * vectors[k]![h]!
-      loads[h]![to]! += sign * vectors[k]![h]!
-    }
-  }
-  const imbalance = () => loads.reduce((sum, row) => sum + peakOf(row, weights), 0) / horizon
-  const price = (k: number) => {
-    const { from, to } = proposals[k]!
-    return from === to ? 0 : (objective.churn * vectors[k]!.reduce((sum, load) => sum + load, 0)) / total
-  }
-  const before = imbalance()
-  const alone = proposals.map((_, k) => {
-    shift(k, 1)
-    const gain = objective.imbalance * (before - imbalance()) - price(k)
-    shift(k, -1)
-    return gain
-  })
-  await pace.rest()
-  for (const k of proposals.keys()) shift(k, 1)
-  const after = imbalance()
-  const last = proposals.map((_, k) => {
-    shift(k, -1)
-    const gain = objective.imbalance * (imbalance() - after) - price(k)
-    shift(k, 1)
-    return gain
-  })
-  const whole = objective.imbalance * (before - after) - proposals.reduce((sum, _, k) => sum + price(k), 0)
+  const choice = chosen(draft.candidates, record, start, horizon)
+  const trial = { start, gains }
+  if (choice?.judgement === undefined) return { trial, moves: [], plan: undefined }
+  const { alone, last, whole } = outcomes.get(choice.family)!
   return {
-    moves: proposals.flatMap(({ raw }, k) => [alone[k]!, last[k]!].map((gain) => ({ raw, held: gain > 0 }))),
-    plan: { raw: judgement.whole.probability, held: whole > 0 },
+    trial,
+    moves: choice.moves.flatMap(({ raw }, k) =>
+      [alone[k]!, last[k]!].map((gain) => ({ raw, held: gain > 0 })),
+    ),
+    plan: { raw: choice.judgement.whole.probability, held: whole > 0 },
   }
 }
 

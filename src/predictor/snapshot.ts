@@ -3,14 +3,15 @@ import { murmur3 } from '../placement/hash'
 import type { Observation } from './calibration'
 import { type KeySampleState, LONGEST_SAMPLED_KEY } from './key-sample'
 import type { PredictorOptions, Settings } from './options'
-import type { Pending } from './outcomes'
 import { pack, unpack } from './packed'
+import type { Pending } from './pending'
 import type { Recommender } from './recommender'
 import type { Recorder, Refusal } from './recorder'
 import type { SegmentationState } from './segmentation'
+import type { Trial } from './track-record'
 import type { Sampled, TransactionsState } from './transactions'
 
-const VERSION = 1
+const VERSION = 2
 /** No array of a snapshot is longer: a cut or altered one asks for no memory. */
 const LONGEST = 1 << 28
 
@@ -44,6 +45,7 @@ interface SnapshotState {
   perMove: Observation[]
   perMap: Observation[]
   pending: (Omit<Pending, 'slots'> & { slots: string })[]
+  trials: Trial[]
   drift: {
     up: string
     down: string
@@ -87,6 +89,7 @@ export function writeSnapshot(
     perMove: [...recommender.perMove.observations],
     perMap: [...recommender.perMap.observations],
     pending: recommender.outcomes.pending.map((pending) => ({ ...pending, slots: pack(pending.slots) })),
+    trials: [...recommender.record.trials],
     drift: {
       up: pack(detector.up),
       down: pack(detector.down),
@@ -178,7 +181,7 @@ function fill(state: SnapshotState, recorder: Recorder, recommender: Recommender
     const known = (shard: number) => Number.isInteger(shard) && shard >= 0 && shard < shards
     if (
       slots.some((shard) => shard !== -1 && !known(shard)) ||
-      !each.moves.every((m) => known(m.from) && known(m.to))
+      !each.plans.every(({ moves }) => moves.every((m) => known(m.from) && known(m.to)))
     )
       throw corrupt(`pending[${k}] names shards that are not there`)
     return { ...each, slots }
@@ -195,6 +198,11 @@ function fill(state: SnapshotState, recorder: Recorder, recommender: Recommender
   for (const name of ['perMove', 'perMap'] as const)
     for (const { raw, held } of state[name])
       if (!(raw >= 0 && raw <= 1) || typeof held !== 'boolean') throw corrupt(`${name} holds no outcome`)
+
+  for (const { start, gains } of state.trials) {
+    count(start, 0, 'trials.start')
+    for (const gain of Object.values(gains)) count(gain, Number.NEGATIVE_INFINITY, 'trials.gains')
+  }
 
   // All of it is known to be good: only now is anything taken over.
   recorder.accepted = count(state.accepted, 0, 'accepted')
@@ -217,6 +225,7 @@ function fill(state: SnapshotState, recorder: Recorder, recommender: Recommender
   for (const outcome of state.perMove) recommender.perMove.observe(outcome)
   for (const outcome of state.perMap) recommender.perMap.observe(outcome)
   recommender.outcomes.pending.push(...pending)
+  for (const trial of state.trials) recommender.record.add(trial)
   recommender.drift.detector.up = up
   recommender.drift.detector.down = down
   recommender.drift.detector.watched = count(drift.watched, 0, 'drift.watched')

@@ -3,9 +3,21 @@ import { seededRandom } from '../../src/clock'
 import { Calibration } from '../../src/predictor/calibration'
 
 describe('the calibration', () => {
-  test('takes scores at their word until outcomes come in', () => {
+  test('believes scores less than they seem to say until outcomes come in', () => {
     const calibration = new Calibration()
-    for (const raw of [0.1, 0.3, 0.5, 0.7, 0.9]) expect(calibration.of(raw)).toBeCloseTo(raw, 2)
+    expect(calibration.of(0.99)).toBeLessThan(0.9)
+    expect(calibration.of(0.99)).toBeGreaterThan(0.7)
+    expect(calibration.of(0.01)).toBeGreaterThan(0.15)
+    for (let k = 0; k < 8; k++) calibration.observe({ raw: 0.95, held: true })
+    expect(calibration.of(0.95)).toBeGreaterThan(0.75)
+    expect(calibration.of(0.95)).toBeLessThan(0.98)
+  })
+
+  test('is never certain, whatever came', () => {
+    const calibration = new Calibration()
+    for (let k = 0; k < 2_000; k++) calibration.observe({ raw: k % 2 ? 1 : 0, held: k % 2 === 1 })
+    expect(calibration.of(1)).toBeLessThan(1)
+    expect(calibration.of(0)).toBeGreaterThan(0)
   })
 
   test('learns that scores are too high', () => {

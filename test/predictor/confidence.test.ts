@@ -5,11 +5,12 @@ import { DEFAULT_OBJECTIVE } from '../../src/predictor/prediction'
 
 const FUTURES = 8
 const HORIZON = 12
+const SCENARIOS = { count: FUTURES, horizon: HORIZON, chances: new Array(FUTURES).fill(1 / FUTURES) }
 
 function judged(gain: (future: number, step: number) => number, fixedGain = 0, deviation = 0) {
   const without = new Float64Array(FUTURES * HORIZON).fill(2)
   const after = without.map((peak, k) => peak - gain(Math.floor(k / HORIZON), k % HORIZON))
-  return new Bootstrap(FUTURES, HORIZON, DEFAULT_OBJECTIVE, seededRandom(4)).judge({
+  return new Bootstrap(SCENARIOS, DEFAULT_OBJECTIVE, seededRandom(4)).judge({
     without,
     with: after,
     fixedGain,
@@ -43,7 +44,7 @@ describe('the bootstrap', () => {
 
   test('leaves intervals without load out', () => {
     const without = new Float64Array(FUTURES * HORIZON)
-    const judgement = new Bootstrap(FUTURES, HORIZON, DEFAULT_OBJECTIVE, seededRandom(4)).judge({
+    const judgement = new Bootstrap(SCENARIOS, DEFAULT_OBJECTIVE, seededRandom(4)).judge({
       without,
       with: without.map(() => 5),
       fixedGain: 0.01,

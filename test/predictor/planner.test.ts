@@ -1,8 +1,9 @@
 import { describe, expect, test } from 'vitest'
 import { ManualClock, seededRandom } from '../../src/clock'
 import { CoAccessGraph } from '../../src/predictor/co-access'
+import type { PlannerInput } from '../../src/predictor/layout'
 import { Pace } from '../../src/predictor/pace'
-import { Planner, type PlannerInput } from '../../src/predictor/planner'
+import { Planner } from '../../src/predictor/planner'
 import { DEFAULT_OBJECTIVE } from '../../src/predictor/prediction'
 
 const pace = () => new Pace(new ManualClock())
@@ -14,7 +15,9 @@ function planner(loads: number[][], shardOf: number[], shards: number, over: Par
   const at = Int32Array.from(shardOf)
   return new Planner({
     items,
-    horizon,
+    columns: horizon,
+    stride: horizon,
+    offset: 0,
     loads: Float32Array.from(loads.flat()),
     parent: new Int32Array(items).fill(-1),
     standing: new Uint8Array(items).fill(1),
@@ -24,7 +27,6 @@ function planner(loads: number[][], shardOf: number[], shards: number, over: Par
     draining: new Uint8Array(shards),
     fixed: new Uint8Array(items),
     bytes: new Float64Array(items).fill(100),
-    keys: new Float64Array(items).fill(1),
     graph: new CoAccessGraph([], 0, at, shards),
     recurrence: 1,
     objective: DEFAULT_OBJECTIVE,
@@ -46,7 +48,7 @@ describe('the planner', () => {
   test('evens out a shard that holds everything', async () => {
     const made = planner(crowd(1, 40, 4), new Array(40).fill(0), 4)
     await made.plan(pace())
-    expect(made.table.peak()).toBeLessThan(1.06)
+    expect(made.layout.table.peak()).toBeLessThan(1.06)
   })
 
   test('moves nothing where all is even', async () => {
@@ -60,10 +62,10 @@ describe('the planner', () => {
     const night = [0, 10]
     const made = planner([day, day, night, night], [0, 0, 1, 1], 2)
     await made.plan(pace())
-    const [a, b, c, d] = made.assignment
+    const [a, b, c, d] = made.layout.assignment
     expect(a).not.toBe(b)
     expect(c).not.toBe(d)
-    expect(made.table.peak()).toBeCloseTo(1)
+    expect(made.layout.table.peak()).toBeCloseTo(1)
   })
 
   test('does not pay more for a move than it brings', async () => {
@@ -80,7 +82,7 @@ describe('the planner', () => {
     expect(await planner(loads, shardOf, 4, { maxMoves: 3 }).plan(pace())).toHaveLength(3)
     expect(await planner(loads, shardOf, 4, { maxBytes: 250 }).plan(pace())).toHaveLength(2)
     const made = planner(loads, shardOf, 4, { maxLoadShare: 0.1 })
-    const moved = (await made.plan(pace())).reduce((sum, { item }) => sum + made.shareOf(item), 0)
+    const moved = (await made.plan(pace())).reduce((sum, { item }) => sum + made.layout.shareOf(item), 0)
     expect(moved).toBeLessThanOrEqual(0.1)
     expect(moved).toBeGreaterThan(0.05)
     expect(await planner(loads, shardOf, 4, { maxMoves: 0 }).plan(pace())).toEqual([])
@@ -103,13 +105,13 @@ describe('the planner', () => {
       draining: Uint8Array.of(0, 0, 1),
     })
     await made.plan(pace())
-    expect([...made.assignment]).not.toContain(2)
+    expect([...made.layout.assignment]).not.toContain(2)
   })
 
   test('gives a shard of three times the capacity three times the load', async () => {
     const made = planner(crowd(5, 80, 2), new Array(80).fill(0), 2, { weights: [1, 3] })
     await made.plan(pace())
-    const onSecond = [...made.assignment].filter((shard) => shard === 1).length
+    const onSecond = [...made.layout.assignment].filter((shard) => shard === 1).length
     expect(onSecond / 80).toBeGreaterThan(0.68)
     expect(onSecond / 80).toBeLessThan(0.8)
   })
@@ -122,8 +124,8 @@ describe('the planner', () => {
       standing: Uint8Array.of(1, 1, 1, 1, 0),
     })
     const moves = await made.plan(pace())
-    expect(made.table.peak()).toBeLessThan(1.1)
-    expect(made.assignment[4]).not.toBe(made.assignment[0])
+    expect(made.layout.table.peak()).toBeLessThan(1.1)
+    expect(made.layout.assignment[4]).not.toBe(made.layout.assignment[0])
     expect(moves.some(({ item }) => item === 4 || item === 0)).toBe(true)
   })
 
@@ -137,8 +139,8 @@ describe('the planner', () => {
     })
     const moves = await made.plan(pace())
     expect(moves).toEqual([{ item: 0, from: 0, to: 1 }])
-    expect(made.assignment[3]).toBe(1)
-    expect(made.companions(0)).toEqual([0, 3])
+    expect(made.layout.assignment[3]).toBe(1)
+    expect(made.layout.companions(0)).toEqual([0, 3])
   })
 
   test('brings together what is accessed together, where load allows', async () => {
@@ -148,8 +150,8 @@ describe('the planner', () => {
     const graph = new CoAccessGraph(pairs, 40, shardOf, 2)
     const made = planner(loads, [...shardOf], 2, { graph })
     await made.plan(pace())
-    expect(graph.crossing(made.assignment)).toBe(0)
-    expect(made.table.peak()).toBeLessThan(1.3)
+    expect(graph.crossing(made.layout.assignment)).toBe(0)
+    expect(made.layout.table.peak()).toBeLessThan(1.3)
   })
 
   test('ignores ties that are not expected to recur', async () => {
@@ -167,6 +169,6 @@ describe('the planner', () => {
     const shardOf = loads.map((_, k) => (k === 2_000 ? 0 : k % 4))
     const made = planner(loads, shardOf, 4)
     await made.plan(pace())
-    expect(made.table.peak()).toBeLessThan(1.03)
+    expect(made.layout.table.peak()).toBeLessThan(1.03)
   })
 })

@@ -55,12 +55,12 @@ describe('a snapshot is refused', () => {
       expect.objectContaining({ code: 'SNAPSHOT_CORRUPT' }),
     )
 
-  test.each([undefined, null, 7, 'text', {}, [], { version: 1 }, { version: 1, checksum: 0, state: {} }])(
+  test.each([undefined, null, 7, 'text', {}, [], { version: 2 }, { version: 2, checksum: 0, state: {} }])(
     'when it is %j',
     (snapshot) => refused(snapshot),
   )
 
-  test('when it is of a newer version', async () => refused({ ...(await used()).snapshot(), version: 2 }))
+  test('when it is of a newer version', async () => refused({ ...(await used()).snapshot(), version: 3 }))
 
   test('when it was altered anywhere', async () => {
     const snapshot = (await used()).snapshot()
@@ -86,7 +86,7 @@ describe('a snapshot is refused', () => {
     await forged((state) => (state.hot[0].load = -1))
     await forged((state) => (state.perMove = [{ raw: 7, held: true }]))
     await forged((state) => (state.transactions.sample[0].tags = ['x']))
-    await forged((state) => (state.pending[0].moves[0].to = 55))
+    await forged((state) => (state.pending[0].plans[0].moves[0].to = 55))
     await forged((state) => (state.options.shards = []))
     await forged((state) => delete state.totals)
   })
