@@ -12,13 +12,8 @@ import type {
   TopologyDelta,
   TopologyStore,
 } from '../topology-store'
-import { faultOfTopology } from './topology-faults'
+import { corruptTopology, DELTAS, HISTORY, TopologyAssembly, type TopologySummary } from './topology-assembly'
 import type { TopologyHead, TopologyLedger } from './topology-ledger'
-
-/** Finished reshardings that are remembered, and so can be rolled back. */
-const HISTORY = 32
-/** Changes that a reader may be behind before it has to read the topology in full. */
-const DELTAS = 4096
 
 export interface LedgerTopologyOptions {
   readonly supports: TopologyStore['supports']
@@ -47,14 +42,12 @@ export class LedgerTopology implements TopologyStore {
     this.#openers++
     try {
       await this.#ledger.open()
-      return (
-        (await this.#ledger.read(() => this.#topology())) ??
-        (await this.#ledger.write(() => {
+      if (!(await this.#ledger.read(() => this.#ledger.get('head'))))
+        await this.#ledger.write(() => {
           // Another process may have been faster.
           if (!this.#ledger.get('head')) this.#create(founding)
-          return this.#topology()!
-        }))
-      )
+        })
+      return await this.read()
     } catch (error) {
       await this.close()
       throw error
@@ -75,40 +68,32 @@ export class LedgerTopology implements TopologyStore {
       ledger.putAssignment(bucketSegment(bucketId), { shard: shards[owners[bucketId]!]!.id, epoch: 1 })
   }
 
-  #topology(): Topology | undefined {
-    const ledger = this.#ledger
-    const head = ledger.get('head')
-    if (!head) return undefined
-    const assignments: AssignmentEntry[] = []
-    let buckets = 0
-    for (const [segment, { shard, epoch }] of ledger.assignments()) {
-      if (!isTagSegment(segment) && segment !== bucketSegment(buckets++))
-        throw corrupt(`it has ${segment} where bucket ${buckets - 1} should be`)
-      if (shard !== '') assignments.push({ segment, shard, epoch })
+  async read(): Promise<Topology> {
+    this.#ready()
+    for (;;) {
+      const assembly = await this.#ledger.read(() => new TopologyAssembly(this.#summary()))
+      await this.#ledger.tell(assembly)
+      const deltas = await this.changesSince(assembly.revision)
+      // So much was committed meanwhile that it is read again.
+      if (!deltas) continue
+      for (const delta of deltas) assembly.apply(delta)
+      return assembly.finish()
     }
-    const { id, revision, seed, founded } = head
-    if (buckets !== head.buckets) throw corrupt(`it has ${head.buckets} buckets, but ${buckets} are assigned`)
-    const topology = {
+  }
+
+  #summary(): TopologySummary {
+    const { id, revision, buckets, seed, founded } = this.#ledger.get('head') ?? lost()
+    return {
       id,
       revision,
       buckets,
       seed,
       founded,
-      shards: ledger.get('shards')!,
-      tagRule: ledger.get('tagRule'),
-      assignments,
-      plan: ledger.get('plan') ?? undefined,
-      history: ledger.history(),
-      retained: ledger.retained(),
+      shards: this.#ledger.get('shards')!,
+      tagRule: this.#ledger.get('tagRule'),
+      plan: this.#ledger.get('plan') ?? undefined,
+      history: this.#ledger.history(),
     }
-    const fault = faultOfTopology(topology)
-    if (fault) throw corrupt(fault)
-    return topology
-  }
-
-  async read(): Promise<Topology> {
-    this.#ready()
-    return this.#ledger.read(() => this.#topology() ?? lost())
   }
 
   /** Closes it for one user; the last one closes the ledger. */
@@ -240,15 +225,8 @@ export class LedgerTopology implements TopologyStore {
   }
 }
 
-function corrupt(what: string): ForeshardError {
-  return new ForeshardError(
-    ErrorCode.TOPOLOGY_CORRUPT,
-    `the topology cannot be read: ${what}; restore it from a backup`,
-  )
-}
-
 function lost(): never {
-  throw corrupt('it is no longer there')
+  throw corruptTopology('it is no longer there')
 }
 
 function checkFounding({ buckets, shards, owners }: Founding): void {

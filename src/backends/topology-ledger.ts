@@ -7,6 +7,7 @@ import type {
   TagRuleEntry,
   TopologyDelta,
 } from '../topology-store'
+import type { TopologyAssembly } from './topology-assembly'
 
 /**
  * What an embedded topology store keeps. Synchronous, called only inside `read` or `write`; the rules are in
@@ -20,12 +21,11 @@ export interface TopologyLedger {
   put<N extends keyof TopologyDocuments>(name: N, document: TopologyDocuments[N]): void
   assignment(segment: SegmentId): StoredAssignment | undefined
   putAssignment(segment: SegmentId, assignment: StoredAssignment): void
-  /** Buckets in their order, then tags. */
-  assignments(): Iterable<readonly [SegmentId, StoredAssignment]>
   /** In the place of one with the same segment, shard and epoch. */
   putRetained(entry: RetainedEntry): void
   removeRetained(entry: RetainedName): void
-  retained(): RetainedEntry[]
+  /** Tells all assignments and all that is retained, each as it is then; others may write meanwhile. Not within a step. */
+  tell(assembly: TopologyAssembly): void | Promise<void>
   /** The newest; then forgets all but the newest `keep`. */
   addHistory(entry: HistoryEntry, keep: number): void
   /** Oldest first. */

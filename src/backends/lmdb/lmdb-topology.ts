@@ -1,12 +1,13 @@
 import { randomUUID } from 'node:crypto'
 import type { RootDatabase } from 'lmdb'
-import { type Clock, systemClock } from '../../clock'
+import { breathe, type Clock, systemClock } from '../../clock'
 import { ErrorCode, ForeshardError, invalid } from '../../errors'
 import type { Fields } from '../../options'
 import { bucketSegment, type SegmentId, tagOfSegment, tagSegment } from '../../placement/segment'
 import type { HistoryEntry, RetainedEntry, TopologyDelta, TopologyStore } from '../../topology-store'
 import { checkTimeAndChance } from '../injected'
 import { LedgerTopology } from '../ledger-topology'
+import type { TopologyAssembly } from '../topology-assembly'
 import type {
   RetainedName,
   StoredAssignment,
@@ -23,6 +24,7 @@ import {
 } from './lmdb-environment'
 import {
   bucketKey,
+  justAfter,
   ownKey,
   prefixOf,
   readUInt64,
@@ -40,6 +42,9 @@ import {
   encodeDocument,
   encodeHead,
 } from './topology-document'
+
+/** Records that are read at a time: a few ms. */
+const PAGE = 2048
 
 export interface LmdbTopologyOptions extends LmdbOptions {
   /** Of the topology in the file. Default `topology`. */
@@ -144,18 +149,32 @@ class LmdbTopologyLedger implements TopologyLedger {
     this.#environment.records.put(assignmentKey(segment), row)
   }
 
-  *assignments(): Iterable<readonly [SegmentId, StoredAssignment]> {
-    const { records } = this.#environment
-    const found: [SegmentId, StoredAssignment][] = []
-    for (const kind of [1, 3])
-      for (const { key, value } of records.getRange(within(prefixOf(kind)))) {
-        const { shard, epoch, tag } = decodeAssignment(value)
-        found.push([
-          tag === undefined ? bucketSegment(key.readUInt32BE(1)) : tagSegment(tag),
-          { shard, epoch },
-        ])
+  async tell(assembly: TopologyAssembly): Promise<void> {
+    await this.#inPages(1, (key, row) =>
+      assembly.assign({ segment: bucketSegment(key.readUInt32BE(1)), ...decodeAssignment(row) }),
+    )
+    await this.#inPages(3, (_key, row) => {
+      const { shard, epoch, tag } = decodeAssignment(row)
+      if (shard !== '') assembly.assign({ segment: tagSegment(tag!), shard, epoch })
+    })
+    await this.#inPages(10, (_key, row) => assembly.retain(decodeRetained(row)))
+  }
+
+  /** Every record of a kind, some thousand in one view of the file; then everything else of the process has its turn. */
+  async #inPages(kind: number, tell: (key: Buffer, row: Buffer) => void): Promise<void> {
+    const { end } = within(prefixOf(kind))
+    for (let start: Buffer | undefined = prefixOf(kind); start; ) {
+      let last: Buffer | undefined
+      let found = 0
+      const records = this.#environment.refresh()
+      for (const { key, value } of records.getRange({ start, end, limit: PAGE })) {
+        tell(key, value)
+        last = key
+        found++
       }
-    yield* found
+      start = found === PAGE ? justAfter(last!) : undefined
+      if (start) await breathe()
+    }
   }
 
   putRetained(entry: RetainedEntry): void {
@@ -164,11 +183,6 @@ class LmdbTopologyLedger implements TopologyLedger {
 
   removeRetained(entry: RetainedName): void {
     this.#environment.records.remove(retainedKey(entry))
-  }
-
-  retained(): RetainedEntry[] {
-    const range = within(prefixOf(10))
-    return [...this.#environment.records.getRange(range).map(({ value }) => decodeRetained(value))]
   }
 
   addHistory(entry: HistoryEntry, keep: number): void {

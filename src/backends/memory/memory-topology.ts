@@ -1,9 +1,11 @@
 import { type Clock, type Random, systemClock, systemRandom } from '../../clock'
 import { checkFields, type Fields } from '../../options'
-import { isTagSegment, type SegmentId } from '../../placement/segment'
+import { AssignmentTable } from '../../placement/assignment-table'
+import { type SegmentId, tagOfSegment } from '../../placement/segment'
 import type { HistoryEntry, RetainedEntry, TopologyDelta, TopologyStore } from '../../topology-store'
 import { checkTimeAndChance } from '../injected'
 import { LedgerTopology } from '../ledger-topology'
+import type { TopologyAssembly } from '../topology-assembly'
 import {
   type RetainedName,
   retainedName,
@@ -34,8 +36,9 @@ export function memoryTopology(options: MemoryTopologyOptions = {}): TopologySto
 
 class MemoryTopologyLedger implements TopologyLedger {
   readonly #documents: { -readonly [N in keyof TopologyDocuments]?: TopologyDocuments[N] } = {}
-  readonly #buckets = new Map<SegmentId, StoredAssignment>()
-  readonly #tags = new Map<SegmentId, StoredAssignment>()
+  #table: AssignmentTable | undefined
+  /** Tags that were merged, and the epochs at which they were. */
+  readonly #merged = new Map<SegmentId, number>()
   readonly #retained = new Map<string, RetainedEntry>()
   readonly #listeners = new Set<(delta: TopologyDelta) => void>()
   #history: HistoryEntry[] = []
@@ -58,21 +61,33 @@ class MemoryTopologyLedger implements TopologyLedger {
   }
 
   assignment(segment: SegmentId): StoredAssignment | undefined {
-    return this.#of(segment).get(segment)
+    const merged = this.#merged.get(segment)
+    if (merged !== undefined) return { shard: '', epoch: merged }
+    const place = this.#all.placeOf(segment)
+    return place && place.epoch > 0
+      ? { shard: this.#all.shards.idOf(place.shard), epoch: place.epoch }
+      : undefined
   }
 
-  putAssignment(segment: SegmentId, assignment: StoredAssignment): void {
-    this.#of(segment).set(segment, assignment)
+  putAssignment(segment: SegmentId, { shard, epoch }: StoredAssignment): void {
+    if (shard === '') {
+      this.#merged.set(segment, epoch)
+      this.#all.fold(tagOfSegment(segment)!)
+    } else {
+      this.#merged.delete(segment)
+      this.#all.apply({ segment, shard, epoch })
+    }
   }
 
-  #of(segment: SegmentId): Map<SegmentId, StoredAssignment> {
-    return isTagSegment(segment) ? this.#tags : this.#buckets
+  tell(assembly: TopologyAssembly): void {
+    assembly.assignAll(this.#all)
+    for (const entry of this.#retained.values()) assembly.retain(entry)
   }
 
-  *assignments(): Iterable<readonly [SegmentId, StoredAssignment]> {
-    // A founding writes the buckets in their order, and none is added later.
-    yield* this.#buckets
-    yield* this.#tags
+  get #all(): AssignmentTable {
+    const { buckets, seed } = this.#documents.head!
+    this.#table ??= new AssignmentTable(buckets, seed)
+    return this.#table
   }
 
   putRetained(entry: RetainedEntry): void {
@@ -81,10 +96,6 @@ class MemoryTopologyLedger implements TopologyLedger {
 
   removeRetained(entry: RetainedName): void {
     this.#retained.delete(retainedName(entry))
-  }
-
-  retained(): RetainedEntry[] {
-    return [...this.#retained.values()]
   }
 
   addHistory(entry: HistoryEntry, keep: number): void {
