@@ -138,14 +138,16 @@ export class KnownTopology {
 
   async #pull(): Promise<void> {
     this.#reads++
-    const deltas = this.#revision === undefined ? undefined : await this.#store.changesSince(this.#revision)
+    const since = this.#revision
+    const deltas = since === undefined ? undefined : await this.#store.changesSince(since)
     if (deltas) for (const delta of deltas) this.#apply(delta)
-    else this.#reset(await this.#store.read())
+    else this.#reset(await this.#store.read(), since)
   }
 
-  #reset(topology: Topology): void {
-    // What was heard while it was read may be newer.
-    if (this.#revision !== undefined && topology.revision < this.#revision) return
+  /** `since`: what was known when the reading began. A store that is behind that has lost its last changes, and is right. */
+  #reset(topology: Topology, since = 0): void {
+    // What was heard meanwhile is newer.
+    if (topology.revision < this.revision && topology.revision >= since) return
     this.#revision = topology.revision
     this.#shards = topology.shards
     this.#plan = topology.plan

@@ -14,7 +14,7 @@ import { checkTimeAndChance } from '../injected'
 import { connectionOf } from './client'
 import type { Argument, RedisConnection, Reply } from './connection'
 import { failureOf } from './failure'
-import { CHANGES_SINCE_LUA, COMMIT_LUA, CREATE_LUA, LEASE_LUA, READ_LUA, TICKET_LUA } from './lua/topology'
+import { CHANGES_SINCE_LUA, COMMIT_LUA, CREATE_LUA, LEASE_LUA, TICKET_LUA } from './lua/topology'
 import { checkFlag, checkPrefix } from './redis-options'
 import { Script } from './script'
 import {
@@ -23,11 +23,10 @@ import {
   checkFounding,
   decodeDelta,
   decodeMessage,
-  decodeTopology,
   foundingArguments,
 } from './topology-fields'
+import { readTopology, type TopologyReading } from './topology-reading'
 
-const READ = new Script(READ_LUA)
 const CREATE = new Script(CREATE_LUA)
 const CHANGES_SINCE = new Script(CHANGES_SINCE_LUA)
 const COMMIT = new Script(COMMIT_LUA)
@@ -35,10 +34,8 @@ const TICKET = new Script(TICKET_LUA)
 const LEASE = new Script(LEASE_LUA)
 
 const CONNECT_MS = 5_000
-/** Finished reshardings that are remembered, and so can be rolled back. */
-const HISTORY = 32
-/** Changes that a reader may be behind before it has to read the topology in full. */
-const DELTAS = 4096
+/** Changes in one answer. */
+const DELTAS_PAGE = 256
 /** A longer change is told by its revision alone. */
 const MESSAGE_BYTES = 1 << 16
 
@@ -90,13 +87,13 @@ class RedisTopology implements TopologyStore {
 
   async open(founding: Founding): Promise<Topology> {
     await this.#connect()
-    let reply = await this.#read()
-    if (reply === null) {
+    let topology = await readTopology(this.#reading)
+    if (!topology) {
       checkFounding(founding)
       await this.#run(CREATE, [this.#keys.t], foundingArguments(this.#newId(), founding))
-      reply = await this.#read()
+      topology = await readTopology(this.#reading)
     }
-    const topology = decodeTopology(reply as Reply[])
+    if (!topology) throw gone()
     this.#buckets = topology.buckets
     this.#openers++
     return topology
@@ -104,14 +101,17 @@ class RedisTopology implements TopologyStore {
 
   async read(): Promise<Topology> {
     this.#ready()
-    const reply = await this.#read()
-    if (reply === null) throw gone()
-    return decodeTopology(reply as Reply[])
+    const topology = await readTopology(this.#reading)
+    if (!topology) throw gone()
+    return topology
   }
 
-  #read(): Promise<Reply> {
-    const { t, a, h, r } = this.#keys
-    return this.#run(READ, [t, a, h, r], [])
+  get #reading(): TopologyReading {
+    return {
+      keys: this.#keys,
+      send: (command) => this.#ask(() => this.#connection.send(command)),
+      changesSince: (revision) => this.#changesSince(revision),
+    }
   }
 
   /** Closes it for one opener. The client is its owner's to close. */
@@ -123,16 +123,25 @@ class RedisTopology implements TopologyStore {
 
   async changesSince(revision: number): Promise<TopologyDelta[] | undefined> {
     this.#ready()
+    return this.#changesSince(revision)
+  }
+
+  async #changesSince(revision: number): Promise<TopologyDelta[] | undefined> {
     const { t, d } = this.#keys
-    const reply = await this.#run(CHANGES_SINCE, [t, d], [String(revision)])
-    return reply === null ? undefined : (reply as Reply[]).map(decodeDelta)
+    const deltas: TopologyDelta[] = []
+    for (let after = revision; ; after += DELTAS_PAGE) {
+      const page = await this.#run(CHANGES_SINCE, [t, d], [String(after), String(DELTAS_PAGE)])
+      if (page === null) return undefined
+      for (const it of page as Reply[]) deltas.push(decodeDelta(it))
+      if ((page as Reply[]).length < DELTAS_PAGE) return deltas
+    }
   }
 
   async commit(change: TopologyChange): Promise<number | undefined> {
     this.#ready()
     checkChange(change, this.#buckets)
     const { t, a, d, h, r } = this.#keys
-    const args = changeArguments(change, this.#channel, DELTAS, HISTORY, MESSAGE_BYTES)
+    const args = changeArguments(change, this.#channel, MESSAGE_BYTES)
     const reply = (await this.#run(COMMIT, [t, a, d, h, r], args)) as Reply[] | null
     if (reply === null) return undefined
     const [revision, taken] = [Number(reply[0]), Number(reply[1])]
@@ -232,10 +241,14 @@ class RedisTopology implements TopologyStore {
     }
   }
 
-  async #run(script: Script, keys: readonly string[], args: readonly Argument[]): Promise<Reply> {
+  #run(script: Script, keys: readonly string[], args: readonly Argument[]): Promise<Reply> {
+    return this.#ask(() => script.run(this.#connection, keys, args))
+  }
+
+  async #ask(send: () => Promise<Reply>): Promise<Reply> {
     if (!this.#connection.ready) throw unavailable(new Error('the client is not connected'))
     try {
-      return await script.run(this.#connection, keys, args)
+      return await send()
     } catch (error) {
       if (isForeshardError(error) || failureOf(error) === 'unknown') throw error
       throw unavailable(error)

@@ -1,4 +1,5 @@
 import { ErrorCode, ForeshardError, invalid } from '../../errors'
+import type { Assignment } from '../../placement/assignment-table'
 import {
   bucketSegment,
   checkSegment,
@@ -8,18 +9,17 @@ import {
   type ShardId,
 } from '../../placement/segment'
 import type {
-  AssignmentEntry,
   Founding,
   HistoryEntry,
   PlanEntry,
   RetainedEntry,
   ShardEntry,
   TagRuleEntry,
-  Topology,
   TopologyChange,
   TopologyDelta,
 } from '../../topology-store'
-import { faultOfDelta, faultOfTopology, foundingSeal } from '../topology-faults'
+import { DELTAS, HISTORY, type TopologySummary } from '../topology-assembly'
+import { faultOfDelta, foundingSeal } from '../topology-faults'
 import { retainedName } from '../topology-ledger'
 import type { Reply } from './connection'
 
@@ -75,34 +75,33 @@ export function checkChange({ assignments = [] }: TopologyChange, buckets: numbe
 }
 
 /** The arguments of COMMIT_LUA. */
-export function changeArguments(
-  change: TopologyChange,
-  channel: string,
-  deltas: number,
-  histories: number,
-  messageBytes: number,
-): string[] {
+export function changeArguments(change: TopologyChange, channel: string, messageBytes: number): string[] {
   const { expect = {}, assignments = [], ...rest } = change
   const { founded, shards, tagRule, plan, history = [], retain = [], release = [] } = rest
   const text = (value: number | undefined) => (value === undefined ? '' : String(value))
-  const expectedPlan = expect.plan === undefined ? '' : expect.plan === null ? 'none' : `=${expect.plan}`
-  const retained = retain.flatMap((it) => [retainedName(it), JSON.stringify(it)])
-  // What is retained anew takes the place of what was.
+  const json = (value: unknown) => (value === undefined ? '' : JSON.stringify(value))
   const args = [
     text(expect.revision),
     text(expect.term),
-    expectedPlan,
+    expect.plan === undefined ? '' : expect.plan === null ? 'none' : `=${expect.plan}`,
     channel,
-    String(deltas),
-    String(histories),
+    String(DELTAS),
+    String(HISTORY),
+    JSON.stringify(rest),
+    founded ? '1' : '',
+    json(shards),
+    json(shards?.map(({ id }) => id)),
+    plan === null ? 'none' : json(plan),
+    plan?.id ?? '',
+    json(tagRule),
+    String(messageBytes),
+    ...[history, retain, release].map(({ length }) => String(length)),
   ]
-  args.push(JSON.stringify(rest), founded ? '1' : '', shards ? JSON.stringify(shards) : '')
-  args.push(shards ? JSON.stringify(shards.map(({ id }) => id)) : '')
-  args.push(plan === undefined ? '' : plan === null ? 'none' : JSON.stringify(plan), plan?.id ?? '')
-  args.push(JSON.stringify(history.map((it) => JSON.stringify(it))), JSON.stringify(retained))
-  args.push(JSON.stringify(release.map(retainedName)))
-  args.push(tagRule ? JSON.stringify(tagRule) : '', String(messageBytes))
-  for (const { segment, shard, epoch } of assignments) args.push(segment, shard ?? '', String(epoch))
+  for (const entry of history) args.push(JSON.stringify(entry))
+  for (const entry of retain) args.push(retainedName(entry), JSON.stringify(entry))
+  for (const entry of release) args.push(retainedName(entry))
+  for (const { segment, shard = '', epoch } of assignments)
+    args.push(segment, shard, String(epoch), JSON.stringify([segment, shard, epoch]))
   return args
 }
 
@@ -137,19 +136,18 @@ export function decodeDelta(reply: Reply): TopologyDelta {
   })
 }
 
-export function decodeTopology(reply: readonly Reply[]): Topology {
+/** What READ_FIELDS answers; undefined where there is no topology. */
+export function decodeSummary(reply: readonly Reply[]): Omit<TopologySummary, 'history'> | undefined {
+  if (reply[0] === null) return undefined
   return readable(() => {
-    const [fields, changed, history, retained] = reply as [Reply[], Reply[], Reply[], Reply[]]
-    const [id, revision, buckets, seed, founded, shards, plan, founding, tagRule, format, seal] = fields.map(
-      (it) => (it === null ? '' : String(it)),
-    ) as string[] as [string, string, string, string, string, string, string, string, string, string, string]
+    const [id, revision, buckets, seed, founded, shards, plan, tagRule, format, seal] = reply.map((it) =>
+      it === null ? '' : String(it),
+    ) as string[] as [string, string, string, string, string, string, string, string, string, string]
     if (Number(format) !== FORMAT)
       throw new Error(`it has format ${format}, this version of foreshard reads format ${FORMAT}; update it`)
-    const entries = history.map((it) => JSON.parse(String(it)) as HistoryEntry)
-    const kept = retained.map((it) => JSON.parse(String(it)) as RetainedEntry)
     if (seal !== foundingSeal({ id, buckets: Number(buckets), seed: Number(seed) }))
       throw new Error('its id, number of buckets or seed is not the one that it was founded with')
-    const topology = {
+    return {
       id,
       revision: Number(revision),
       buckets: Number(buckets),
@@ -157,37 +155,66 @@ export function decodeTopology(reply: readonly Reply[]): Topology {
       founded: founded === '1',
       shards: JSON.parse(shards) as ShardEntry[],
       tagRule: tagRule === '' ? undefined : (JSON.parse(tagRule) as TagRuleEntry),
-      assignments: assignmentsOf(Number(buckets), JSON.parse(founding) as StoredFounding, changed),
       plan: plan === '' ? undefined : (parse(plan) as PlanEntry),
-      history: entries,
-      retained: kept.sort((a, b) => a.until - b.until || (retainedName(a) < retainedName(b) ? -1 : 1)),
     }
-    const fault = faultOfTopology(topology)
-    if (fault) throw new Error(fault)
-    return topology
   })
 }
 
-/** Every bucket, as it was founded or as it is now, then every carved tag. */
-function assignmentsOf(buckets: number, founding: StoredFounding, changed: Reply[]): AssignmentEntry[] {
-  const bytes = Buffer.from(founding.owners, 'base64')
-  if (bytes.length !== buckets * 4) throw new Error('the first owners are cut')
-  const assignments: AssignmentEntry[] = []
-  for (let bucketId = 0; bucketId < buckets; bucketId++) {
-    const shard = founding.shards[bytes.readInt32LE(bucketId * 4)]
-    if (shard === undefined) throw new Error(`bucket ${bucketId} has no first owner`)
-    assignments.push({ segment: bucketSegment(bucketId), shard, epoch: 1 })
-  }
-  for (let i = 0; i < changed.length; i += 2) {
-    const segment = String(changed[i])
-    checkSegment(segment, buckets, 'segment')
-    const found = /^(\d+) (.*)$/s.exec(String(changed[i + 1]))!
-    const entry = { segment, shard: found[2]!, epoch: Number(found[1]) }
-    if (!Number.isSafeInteger(entry.epoch) || entry.epoch < 1) throw new Error(`${segment} has no epoch`)
-    if (!isTagSegment(segment)) assignments[Number(segment.slice(1))] = entry
-    else if (entry.shard !== '') assignments.push(entry)
-  }
-  return assignments
+/** Of t, in this order. */
+export const SUMMARY_FIELDS = [
+  'id',
+  'revision',
+  'buckets',
+  'seed',
+  'founded',
+  'shards',
+  'plan',
+  'tagRule',
+  'format',
+  'seal',
+]
+
+/** The first owner of every bucket. */
+export function decodeFounding(reply: Reply, buckets: number): Assignment[] {
+  return readable(() => {
+    const { shards, owners } = JSON.parse(String(reply)) as StoredFounding
+    const bytes = Buffer.from(owners, 'base64')
+    if (bytes.length !== buckets * 4) throw new Error('the first owners are cut')
+    return Array.from({ length: buckets }, (_, bucketId) => {
+      const segment = bucketSegment(bucketId)
+      const shard = shards[bytes.readInt32LE(bucketId * 4)]
+      if (shard === undefined) throw new Error(`${segment} has no first owner`)
+      return { segment, shard, epoch: 1 }
+    })
+  })
+}
+
+/** A field of t:a; undefined: the tag was merged. */
+export function decodeAssignment(segment: Reply, value: Reply): Assignment | undefined {
+  const text = String(value)
+  const at = text.indexOf(' ')
+  const epoch = Number(text.slice(0, at))
+  if (at < 1 || !Number.isSafeInteger(epoch) || epoch < 1)
+    throw unreadable(`the assignment of ${segment} is ${text}`)
+  if (at + 1 === text.length) return undefined
+  return { segment: String(segment) as SegmentId, shard: text.slice(at + 1), epoch }
+}
+
+export function decodeRetained(reply: Reply): RetainedEntry {
+  return readable(() => {
+    const entry = JSON.parse(String(reply)) as RetainedEntry
+    retainedName(entry)
+    return entry
+  })
+}
+
+/** An entry of t:h: the revision that brought it, and the resharding. */
+export function decodeHistory(reply: Reply): { revision: number; entry: HistoryEntry } {
+  return readable(() => {
+    const text = String(reply)
+    const at = text.indexOf(' ')
+    return { revision: Number(text.slice(0, at)), entry: JSON.parse(text.slice(at + 1)) as HistoryEntry }
+  })
 }
 
 /** JSON has no Infinity: a limit of a plan that is none was written as null. */
@@ -201,10 +228,14 @@ function readable<T>(decode: () => T): T {
   try {
     return decode()
   } catch (cause) {
-    throw new ForeshardError(
-      ErrorCode.TOPOLOGY_CORRUPT,
-      `the topology in Redis cannot be read: ${(cause as Error).message}; restore its keys from a backup`,
-      { cause },
-    )
+    throw unreadable((cause as Error).message, cause)
   }
+}
+
+function unreadable(what: string, cause?: unknown): ForeshardError {
+  return new ForeshardError(
+    ErrorCode.TOPOLOGY_CORRUPT,
+    `the topology in Redis cannot be read: ${what}; restore its keys from a backup`,
+    { cause },
+  )
 }

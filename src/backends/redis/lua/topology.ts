@@ -4,21 +4,12 @@
  *     t     hash: format seal id revision buckets seed founded shards tagRule plan planId founding ticket holder term expires
  *     t:a   hash: segment -> 'epoch shard', where it is not as it was founded; a merged tag: 'epoch '
  *     t:d   list of the last changes, oldest first, as JSON; the newest is that of the present revision
- *     t:h   list of finished reshardings, oldest first;  t:r  hash of what is retained
+ *     t:h   list of finished reshardings, oldest first: 'revision JSON';  t:r  hash of what is retained, by its name
+ *
+ * A million fields are read in pages (topology-reading.ts): no script may go through all of them.
  *
  * The first owners of the buckets are one text, 'founding': 16,384 fields for what never changes would be a waste.
  */
-
-/**
- * KEYS  t, t:a, t:h, t:r
- * Returns nil where there is no topology, else the fields of t, and all of t:a, t:h, t:r
- */
-export const READ_LUA = `
-if redis.call('EXISTS', KEYS[1]) == 0 then return false end
-return { redis.call('HMGET', KEYS[1], 'id', 'revision', 'buckets', 'seed', 'founded', 'shards', 'plan', 'founding',
-  'tagRule', 'format', 'seal'),
-  redis.call('HGETALL', KEYS[2]), redis.call('LRANGE', KEYS[3], 0, -1), redis.call('HVALS', KEYS[4]) }
-`
 
 /**
  * KEYS  t
@@ -35,14 +26,14 @@ return 1
 
 /**
  * KEYS  t, t:d
- * ARGV  revision
- * Returns nil where it is no longer known what came after, else the changes
+ * ARGV  revision, changes at most
+ * Returns nil where it is no longer known what came after, else the first of the changes
  */
 export const CHANGES_SINCE_LUA = `
 local behind = tonumber(redis.call('HGET', KEYS[1], 'revision')) - tonumber(ARGV[1])
 if behind == 0 then return {} end
 if behind < 0 or behind > redis.call('LLEN', KEYS[2]) then return false end
-return redis.call('LRANGE', KEYS[2], -behind, -1)
+return redis.call('LRANGE', KEYS[2], -behind, math.min(-1, tonumber(ARGV[2]) - behind - 1))
 `
 
 /**
@@ -51,9 +42,10 @@ return redis.call('LRANGE', KEYS[2], -behind, -1)
  *         changes kept, reshardings kept,
  *         the change as JSON without its assignments, whether it founds ('1'), shards as JSON or '',
  *         ids of the shards as JSON or '', plan ('' as it is, 'none', or its JSON), its id,
- *         finished reshardings as a JSON list of JSON, what is retained as a JSON list of name, JSON, …,
- *         names of what is released as a JSON list, tag rule as JSON or '', bytes that a message may have,
- *         then of each assignment: segment, shard ('' for a tag that was merged), epoch
+ *         tag rule as JSON or '', bytes that a message may have,
+ *         how many reshardings have finished, copies are retained, copies are released,
+ *         then each of them: JSON; name, JSON; name;
+ *         then of each assignment: segment, shard ('' for a tag that was merged), epoch, all three as a JSON list
  * Returns the revision and how many assignments were taken; nil where what is expected does not hold; 'unknown' and the
  *   index of an assignment whose shard nobody knows. Publishes the change, or its revision where it is too long
  */
@@ -65,54 +57,59 @@ if ARGV[2] ~= '' and (ARGV[2] ~= t[2] or (t[3] or '') == '') then return false e
 if ARGV[3] == 'none' and (t[4] or '') ~= '' then return false end
 if string.sub(ARGV[3], 1, 1) == '=' and ('=' .. (t[4] or '')) ~= ARGV[3] then return false end
 
+local retained = 18 + ARGV[15]
+local released = retained + 2 * ARGV[16]
+local first = released + ARGV[17]
 local known = {}
 if ARGV[10] ~= '' then for _, id in ipairs(cjson.decode(ARGV[10])) do known[id] = true end
-else for _, shard in ipairs(cjson.decode(t[5])) do known[shard.id] = true end end
-for i = 18, #ARGV, 3 do
-  if ARGV[i + 1] ~= '' and not known[ARGV[i + 1]] then return { 'unknown', (i - 18) / 3 } end
-end
+elseif #ARGV >= first then for _, shard in ipairs(cjson.decode(t[5])) do known[shard.id] = true end end
 
-local taken, fields = {}, {}
-local seen = {}
-for i = 18, #ARGV, 3 do
-  local segment, shard, epoch = ARGV[i], ARGV[i + 1], ARGV[i + 2]
-  local stored = seen[segment] or call('HGET', KEYS[2], segment)
-  if not stored and string.sub(segment, 1, 1) == '#' then stored = '1 founder' end
-  local is, at
-  if stored then is, at = string.match(stored, '^(%d+) (.*)$') end
-  local late
-  if shard == '' then
-    -- A merge ends the life that its epoch belongs to, the last epoch of that life included.
-    late = stored and (at == '' or tonumber(is) > tonumber(epoch))
-  else
-    late = stored and tonumber(is) >= tonumber(epoch)
-  end
-  if not late then
-    seen[segment] = epoch .. ' ' .. shard
-    fields[#fields + 1] = segment
-    taken[#taken + 1] = '[' .. cjson.encode(segment) .. ',' .. cjson.encode(shard) .. ',' .. epoch .. ']'
+local taken, fields, seen = {}, {}, {}
+for from = first, #ARGV, 2000 do
+  local till, segments = math.min(#ARGV, from + 1999), {}
+  for i = from, till, 4 do segments[#segments + 1] = ARGV[i] end
+  local was = call('HMGET', KEYS[2], unpack(segments))
+  for i = from, till, 4 do
+    local segment, shard, epoch = ARGV[i], ARGV[i + 1], ARGV[i + 2]
+    if shard ~= '' and not known[shard] then return { 'unknown', (i - first) / 4 } end
+    local stored = seen[segment] or was[(i - from) / 4 + 1]
+    if not stored and string.byte(segment) == 35 then stored = '1 founder' end
+    local is, at
+    if stored then is, at = string.match(stored, '^(%d+) (.*)$') end
+    local late
+    if shard == '' then
+      -- A merge ends the life that its epoch belongs to, the last epoch of that life included.
+      late = stored and (at == '' or tonumber(is) > tonumber(epoch))
+    else
+      late = stored and tonumber(is) >= tonumber(epoch)
+    end
+    if not late then
+      seen[segment] = epoch .. ' ' .. shard
+      fields[#fields + 1] = segment
+      fields[#fields + 1] = seen[segment]
+      taken[#taken + 1] = ARGV[i + 3]
+    end
   end
 end
 -- Nothing but late publications.
 if #taken == 0 and ARGV[7] == '{}' then return { t[1], 0 } end
 
 local revision = string.format('%.0f', t[1] + 1)
-for _, segment in ipairs(fields) do call('HSET', KEYS[2], segment, seen[segment]) end
+for i = 1, #fields, 1000 do call('HSET', KEYS[2], unpack(fields, i, math.min(#fields, i + 999))) end
 if ARGV[8] == '1' then call('HSET', KEYS[1], 'founded', '1') end
 if ARGV[9] ~= '' then call('HSET', KEYS[1], 'shards', ARGV[9]) end
-if ARGV[16] ~= '' then call('HSET', KEYS[1], 'tagRule', ARGV[16]) end
+if ARGV[13] ~= '' then call('HSET', KEYS[1], 'tagRule', ARGV[13]) end
 if ARGV[11] == 'none' then call('HDEL', KEYS[1], 'plan', 'planId')
 elseif ARGV[11] ~= '' then call('HSET', KEYS[1], 'plan', ARGV[11], 'planId', ARGV[12]) end
-for _, it in ipairs(cjson.decode(ARGV[13])) do call('RPUSH', KEYS[4], it) end
-call('LTRIM', KEYS[4], -tonumber(ARGV[6]), -1)
-for _, name in ipairs(cjson.decode(ARGV[15])) do call('HDEL', KEYS[5], name) end
-local retain = cjson.decode(ARGV[14])
-for i = 1, #retain, 2 do call('HSET', KEYS[5], retain[i], retain[i + 1]) end
+for i = 18, retained - 1 do call('RPUSH', KEYS[4], revision .. ' ' .. ARGV[i]) end
+if retained > 18 then call('LTRIM', KEYS[4], -tonumber(ARGV[6]), -1) end
+for i = released, first - 1 do call('HDEL', KEYS[5], ARGV[i]) end
+for i = retained, released - 1, 2 do call('HSET', KEYS[5], ARGV[i], ARGV[i + 1]) end
 call('HSET', KEYS[1], 'revision', revision)
 local delta = '{"revision":' .. revision .. ',"assignments":[' .. table.concat(taken, ',') .. '],"rest":' .. ARGV[7] .. '}'
 call('RPUSH', KEYS[3], delta)
 call('LTRIM', KEYS[3], -tonumber(ARGV[5]), -1)
-call('PUBLISH', ARGV[4], #delta > tonumber(ARGV[17]) and revision or delta)
+call('PUBLISH', ARGV[4], #delta > tonumber(ARGV[14]) and revision or delta)
 return { revision, #taken }
 `
 
