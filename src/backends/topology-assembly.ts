@@ -2,8 +2,8 @@ import { ErrorCode, ForeshardError } from '../errors'
 import { type Assignment, AssignmentTable } from '../placement/assignment-table'
 import { bucketSegment, checkSegment } from '../placement/segment'
 import type { HistoryEntry, RetainedEntry, Topology, TopologyDelta } from '../topology-store'
+import { retainedName } from './retained-name'
 import { faultOfTopology } from './topology-faults'
-import { retainedName } from './topology-ledger'
 
 /** All of a topology that there is little of. */
 export type TopologySummary = Omit<Topology, 'assignments' | 'retained'>

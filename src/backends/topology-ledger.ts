@@ -7,6 +7,7 @@ import type {
   TagRuleEntry,
   TopologyDelta,
 } from '../topology-store'
+import type { RetainedName } from './retained-name'
 import type { TopologyAssembly } from './topology-assembly'
 
 /**
@@ -59,12 +60,6 @@ export interface TopologyHead {
   readonly founded: boolean
   /** The id of the plan: nobody has to read a plan of thousands of moves to compare it. */
   readonly planId: string | null
-}
-
-export type RetainedName = Pick<RetainedEntry, 'segment' | 'shard' | 'epoch'>
-
-export function retainedName({ segment, shard, epoch }: RetainedName): string {
-  return JSON.stringify([segment, shard, epoch])
 }
 
 export interface StoredAssignment {

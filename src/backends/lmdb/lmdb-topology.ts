@@ -7,14 +7,9 @@ import { bucketSegment, type SegmentId, tagOfSegment, tagSegment } from '../../p
 import type { HistoryEntry, RetainedEntry, TopologyDelta, TopologyStore } from '../../topology-store'
 import { checkTimeAndChance } from '../injected'
 import { LedgerTopology } from '../ledger-topology'
+import type { RetainedName } from '../retained-name'
 import type { TopologyAssembly } from '../topology-assembly'
-import type {
-  RetainedName,
-  StoredAssignment,
-  TopologyDocuments,
-  TopologyHead,
-  TopologyLedger,
-} from '../topology-ledger'
+import type { StoredAssignment, TopologyDocuments, TopologyHead, TopologyLedger } from '../topology-ledger'
 import {
   checkLmdbOptions,
   checkName,

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { murmur3 } from '../../placement/hash'
-import { type RetainedName, retainedName } from '../topology-ledger'
+import { type RetainedName, retainedName } from '../retained-name'
 
 /**
  * How records are laid out in one LMDB database, in the order of their first byte. Numbers are big-endian, so that

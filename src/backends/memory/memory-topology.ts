@@ -5,14 +5,9 @@ import { type SegmentId, tagOfSegment } from '../../placement/segment'
 import type { HistoryEntry, RetainedEntry, TopologyDelta, TopologyStore } from '../../topology-store'
 import { checkTimeAndChance } from '../injected'
 import { LedgerTopology } from '../ledger-topology'
+import { type RetainedName, retainedName } from '../retained-name'
 import type { TopologyAssembly } from '../topology-assembly'
-import {
-  type RetainedName,
-  retainedName,
-  type StoredAssignment,
-  type TopologyDocuments,
-  type TopologyLedger,
-} from '../topology-ledger'
+import type { StoredAssignment, TopologyDocuments, TopologyLedger } from '../topology-ledger'
 
 export interface MemoryTopologyOptions {
   /** Judges the lease. */

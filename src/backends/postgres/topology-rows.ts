@@ -18,8 +18,8 @@ import type {
   TopologyChange,
   TopologyDelta,
 } from '../../topology-store'
+import { retainedName } from '../retained-name'
 import { faultOfDelta, faultOfTopology } from '../topology-faults'
-import { retainedName } from '../topology-ledger'
 import type { Cell, Row } from './connection'
 import { binaries, hexOf, literals, numbers, textOf, texts } from './literal'
 

@@ -18,9 +18,9 @@ import type {
   TopologyChange,
   TopologyDelta,
 } from '../../topology-store'
+import { retainedName } from '../retained-name'
 import { DELTAS, HISTORY, type TopologySummary } from '../topology-assembly'
 import { faultOfDelta, foundingSeal } from '../topology-faults'
-import { retainedName } from '../topology-ledger'
 import type { Reply } from './connection'
 
 /** The topology as it is kept in Redis, described in lua/topology.ts. */
