@@ -1,6 +1,6 @@
 import { mix } from '../placement/hash'
 import { ForecastBank } from './forecast/bank'
-import type { Loads } from './outlook'
+import type { Loads } from './loads'
 import type { Pace } from './pace'
 import { RecentLevel } from './recent-level'
 import { TopItems } from './top-items'

@@ -1,6 +1,7 @@
 import { mix } from '../placement/hash'
 import { ForecastBank, type PooledProfiles } from './forecast/bank'
 import { tryForecasts } from './forecast-trial'
+import type { Loads } from './loads'
 import type { Pace } from './pace'
 import { PackedErrors } from './packed-errors'
 import type { RecentLevel } from './recent-level'
@@ -29,17 +30,6 @@ export interface Outlook {
   readonly seasonal: number
   /** Half-life of that level, in intervals. */
   readonly halfLife: number
-}
-
-export interface Loads {
-  /** item · intervals + column, oldest first. */
-  readonly loads: Float32Array
-  readonly items: number
-  readonly intervals: number
-  /** Number of the interval of column 0. */
-  readonly first: number
-  /** Load of each item over the whole history. */
-  readonly sums: Float64Array
 }
 
 /**

@@ -1,4 +1,4 @@
-import type { Loads } from './outlook'
+import type { Loads } from './loads'
 
 /** What counts for less than this is left out. */
 const LEAST_WEIGHT = 1e-3
