@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { ErrorCode, ForeshardError, memoryStore, ShardRouter } from 'foreshard'
 import { lmdbStore, lmdbTopology } from 'foreshard/lmdb'
+import { migrationSql, postgresStore } from 'foreshard/postgres'
 import { checkLinearizable, faultyStore } from 'foreshard/testing'
 
 const folder = mkdtempSync(join(tmpdir(), 'foreshard-smoke-'))
@@ -28,6 +29,11 @@ try {
     (error) => error instanceof ForeshardError && error.code === ErrorCode.CLOSED,
   )
   await router.close()
+  assert.match(migrationSql(), /create table "public"\."foreshard_entry"/)
+  assert.throws(
+    () => postgresStore({}),
+    (error) => error instanceof ForeshardError && error.code === ErrorCode.INVALID_ARGUMENT,
+  )
   assert.equal(checkLinearizable([]).ok, true)
   assert.equal(typeof faultyStore, 'function')
 

@@ -1,6 +1,6 @@
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process'
 import { chownSync, existsSync, readdirSync } from 'node:fs'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -103,6 +103,13 @@ export class PostgresServer {
 
   get address() {
     return { host: '127.0.0.1', port: this.port, user: 'postgres', database: 'postgres' }
+  }
+
+  /** What lies in its data folder tells a server what it is: 'standby.signal' makes it a standby when it starts. */
+  async mark(file: string): Promise<void> {
+    const path = join(this.#folder, 'data', file)
+    await writeFile(path, '')
+    if (owner) chownSync(path, owner.uid, owner.gid)
   }
 
   /** A pool that is ended with the server. */

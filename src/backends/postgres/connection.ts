@@ -28,15 +28,18 @@ export interface PostgresConnection {
   /** Whether the server is a part of this process. */
   readonly embedded: boolean
   /**
-   * Runs a statement in a transaction of its own, once.
-   * @throws NotSent, Refused, or anything else where the outcome is not known.
+   * Runs a statement in a transaction of its own, once, on a connection that `admit` has let pass.
+   * @throws NotSent, what `admit` threw, Refused, or anything else where the outcome is not known.
    */
-  run(statement: Statement, parameters: readonly Cell[], timeoutMs: number): Promise<Row[]>
+  run(statement: Statement, parameters: readonly Cell[], timeoutMs: number, admit?: Admission): Promise<Row[]>
   /** Runs several statements without parameters in one transaction. */
   script(sql: string): Promise<void>
   /** Listens to a channel, without a message after some may have been missed; resolves with what ends it, or with undefined where no connection can be spared for it. */
   listen(channel: string, listener: (message?: string) => void): Promise<(() => Promise<void>) | undefined>
 }
+
+/** Looks at a connection before anything else is sent on it; `look` runs a statement there. */
+export type Admission = (connection: object, look: (statement: Statement) => Promise<Row[]>) => Promise<void>
 
 /** The statement was never sent: there was no connection. */
 export class NotSent extends Error {

@@ -30,6 +30,7 @@ export class PgliteConnection implements PostgresConnection {
     this.#pglite = pglite
   }
 
+  /** There is but one connection, and it lives as long as its database: nothing to admit. */
   async run({ text }: Statement, parameters: readonly Cell[]): Promise<Row[]> {
     return this.#meaning(async () => {
       const { rows } = await this.#pglite.query(text, [...parameters], { rowMode: 'array' })

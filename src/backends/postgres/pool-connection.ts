@@ -1,5 +1,14 @@
 import { systemClock } from '../../clock'
-import { type Cell, NotSent, type PostgresConnection, Refused, type Row, type Statement } from './connection'
+import { ForeshardError } from '../../errors'
+import {
+  type Admission,
+  type Cell,
+  NotSent,
+  type PostgresConnection,
+  Refused,
+  type Row,
+  type Statement,
+} from './connection'
 
 /** As much of a client of `pg` as is used. */
 interface PgClient {
@@ -47,10 +56,13 @@ export class PoolConnection implements PostgresConnection {
     return Math.max(1, this.#pool.options.max ?? 10)
   }
 
-  run({ name, text }: Statement, values: readonly Cell[], timeoutMs: number): Promise<Row[]> {
+  run(statement: Statement, values: readonly Cell[], timeoutMs: number, admit?: Admission): Promise<Row[]> {
     return this.#with(timeoutMs, async (client) => {
-      const { rows } = await client.query({ name, text, values, rowMode: 'array', types: AS_TEXT })
-      return rows as Row[]
+      await admit?.(client, (first) =>
+        // Whatever becomes of it, nothing that matters was sent.
+        query(client, first, []).catch((error) => Promise.reject(new NotSent(error))),
+      )
+      return query(client, statement, values)
     })
   }
 
@@ -82,6 +94,8 @@ export class PoolConnection implements PostgresConnection {
     try {
       return await Promise.race([use(client), late])
     } catch (error) {
+      // Its own word about a connection that it did not admit.
+      if (error instanceof ForeshardError) throw error
       if (await Promise.race([isRefusal(client, error), late.catch(() => false)]))
         throw new Refused((error as { code: string }).code, error as Error)
       broken ??= error as Error
@@ -156,6 +170,11 @@ export class PoolConnection implements PostgresConnection {
       release()
     }
   }
+}
+
+async function query(client: PgClient, { name, text }: Statement, values: readonly Cell[]): Promise<Row[]> {
+  const { rows } = await client.query({ name, text, values, rowMode: 'array', types: AS_TEXT })
+  return rows as Row[]
 }
 
 /**

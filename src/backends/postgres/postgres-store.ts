@@ -116,6 +116,11 @@ class PostgresStore implements ShardStore {
     this.#size = new SizeEstimate(this.#database)
   }
 
+  /** What `open` answered last; where it turns out to be another one, nothing is served until it is opened again. */
+  get incarnation(): string | undefined {
+    return this.#database.incarnation
+  }
+
   async open(binding: ShardBinding): Promise<{ incarnation: string }> {
     const { incarnation, buckets } = await this.#database.bind(binding)
     this.#checks.buckets = buckets

@@ -2,6 +2,7 @@ import type { Clock } from '../../clock'
 import { ErrorCode, ForeshardError } from '../../errors'
 import type { ShardBinding } from '../../shard-store'
 import {
+  type Admission,
   type Cell,
   NotSent,
   type PostgresConnection,
@@ -35,6 +36,12 @@ export class ShardDatabase {
   readonly #bind: Statement
   readonly #identify: Statement
   #shard = ''
+  /** What `bind` answered last. */
+  #incarnation = ''
+  /** A connection led to another incarnation: nothing is served until it is bound again. */
+  #replaced = false
+  /** Connections that are known to lead to this incarnation. */
+  #admitted = new WeakSet<object>()
 
   constructor(connection: PostgresConnection, options: ShardDatabaseOptions) {
     const { names } = options
@@ -54,6 +61,10 @@ export class ShardDatabase {
     )
   }
 
+  get incarnation(): string | undefined {
+    return this.#incarnation === '' ? undefined : this.#incarnation
+  }
+
   /** What functions take for the time: null lets them ask the server. */
   get time(): number | null {
     const { clock } = this.#options
@@ -68,14 +79,13 @@ export class ShardDatabase {
     this.#shard ||= shard
     const { names, migrate, durable, timeoutMs, newId } = this.#options
     await this.#meaningOf(() => ensureTables(this.connection, names, migrate))
-    let rows = await this.read(this.#identify, [])
+    let rows = await this.#answer(this.#identify, [])
     if (rows.length === 0) {
-      await this.write(this.#bind, [newId(), topologyId, shard, buckets])
-      rows = await this.read(this.#identify, [])
+      await this.#answer(this.#bind, [newId(), topologyId, shard, buckets])
+      rows = await this.#answer(this.#identify, [])
     }
-    const [id, ...rest] = rows[0]!.map(String) as [string, ...string[]]
-    const [storedTopology, storedShard, storedBuckets, system, timeline, table] = rest
-    const stored = { topologyId: storedTopology, shard: storedShard, buckets: storedBuckets }
+    const [, storedTopology, storedShard, storedBuckets] = rows[0]!
+    const stored = { topologyId: storedTopology, shard: storedShard, buckets: storedBuckets } as const
     for (const [field, wanted] of Object.entries({ topologyId, shard, buckets: String(buckets) }))
       if (stored[field as keyof typeof stored] !== wanted)
         throw new ForeshardError(
@@ -84,10 +94,36 @@ export class ShardDatabase {
             `${JSON.stringify(wanted)}; open them as what they are, or give others (options.table, options.schema)`,
           { field, shard },
         )
-    if (timeline === '') throw this.unavailable('is a standby, which takes no writes; connect to its primary')
+    const incarnation = this.#incarnationOf(rows)
     if (durable) await this.#meaningOf(() => checkDurable(this.connection, timeoutMs))
     this.#shard = shard
-    return { incarnation: [id, system, timeline, table].join('.'), buckets }
+    if (incarnation !== this.#incarnation) this.#admitted = new WeakSet()
+    this.#incarnation = incarnation
+    this.#replaced = false
+    return { incarnation, buckets }
+  }
+
+  #incarnationOf(rows: readonly Row[]): string {
+    const [id, , , , system, timeline, table] = rows[0] ?? []
+    if (timeline === '') throw this.unavailable('is a standby, which takes no writes; connect to its primary')
+    return [id, system, timeline, table].join('.')
+  }
+
+  /** A new connection may lead to another server than the last one, or to an older state: it is looked at first. */
+  readonly #admit: Admission = async (connection, look) => {
+    if (this.#admitted.has(connection)) return
+    this.#replaced = this.#incarnationOf(await look(this.#identify)) !== this.#incarnation
+    if (this.#replaced) throw this.#mismatch()
+    this.#admitted.add(connection)
+  }
+
+  #mismatch(): ForeshardError {
+    return new ForeshardError(
+      ErrorCode.SHARD_MISMATCH,
+      `shard ${this.#shard} was restored or failed over and may have lost its last steps; open it again, so that its ` +
+        'fences are compared',
+      { shard: this.#shard },
+    )
   }
 
   /** A statement without effects. @throws SHARD_UNAVAILABLE. */
@@ -102,8 +138,13 @@ export class ShardDatabase {
 
   /** @throws SHARD_UNAVAILABLE and SHARD_FULL when it certainly had no effect; anything else when that is not known. */
   write(statement: Statement, parameters: readonly Cell[]): Promise<Row[]> {
-    const run = () => this.connection.run(statement, parameters, this.#options.timeoutMs)
-    return this.#meaningOf(() => retried(run))
+    if (this.#replaced) return Promise.reject(this.#mismatch())
+    return this.#answer(statement, parameters, this.#admit)
+  }
+
+  #answer(statement: Statement, parameters: readonly Cell[], admit?: Admission): Promise<Row[]> {
+    const { timeoutMs } = this.#options
+    return this.#meaningOf(() => retried(() => this.connection.run(statement, parameters, timeoutMs, admit)))
   }
 
   async #meaningOf<T>(run: () => Promise<T>): Promise<T> {

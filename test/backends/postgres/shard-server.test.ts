@@ -320,6 +320,33 @@ describe.skipIf(postgresIsMissing)('a shard in Postgres', () => {
     expect(await store!.open(BINDING)).not.toEqual(before)
   })
 
+  it('serves nothing from a standby, nor after its promotion before it was opened again, as another incarnation', async () => {
+    const own = await PostgresServer.start()
+    const store = postgresStore(own.pool(), { durable: false })
+    const { incarnation } = await store.open(BINDING)
+    await store.found([3])
+    await one(store, 'k', 3, set('v'))
+    await own.kill()
+    await own.run()
+    // A crash loses nothing: it is the same one.
+    expect(await read(store, 'k')).toBe('v')
+    expect(await store.open(BINDING)).toEqual({ incarnation })
+    await own.kill()
+    await own.mark('standby.signal')
+    await own.run()
+    await expect(read(store, 'k')).rejects.toMatchObject({ code: 'SHARD_UNAVAILABLE' })
+    await own.pool().query('select pg_promote()')
+    for (let i = 0; i < 3; i++) {
+      await expect(read(store, 'k')).rejects.toMatchObject({ code: 'SHARD_MISMATCH' })
+      await expect(one(store, 'k', 3, set('w'))).rejects.toMatchObject({ code: 'SHARD_MISMATCH' })
+      await expect(store.fences()).rejects.toMatchObject({ code: 'SHARD_MISMATCH' })
+    }
+    const promoted = await store.open(BINDING)
+    expect(promoted.incarnation).not.toBe(incarnation)
+    expect(await read(store, 'k')).toBe('v')
+    await own.stop()
+  })
+
   it('takes away what has expired, while it writes', async () => {
     const [store] = await shardOn([server.pool()])
     const now = systemClock.now()
