@@ -87,6 +87,17 @@ export class PostgresServer {
       ...this.#settings,
     ]
     const args = ['-D', join(this.#folder, 'data'), ...settings.flatMap((it) => ['-c', it])]
+    for (let attempt = 1; ; attempt++)
+      try {
+        return await this.#spawn(args)
+      } catch (error) {
+        // After a crash the other processes of the old server need a moment to notice.
+        if (attempt === 100) throw error
+        await new Promise((resolve) => setTimeout(resolve, 50))
+      }
+  }
+
+  async #spawn(args: readonly string[]): Promise<void> {
     const child = spawn(join(programs!, 'postgres'), args, { ...owner, cwd: this.#folder, stdio: 'ignore' })
     this.#process = child
     // It does not outlive whoever started it.
@@ -98,7 +109,7 @@ export class PostgresServer {
       child.once('exit', (code) => reject(new Error(`postgres ended with ${code}`)))
     })
     gone.catch(() => {})
-    await Promise.race([gone, answering(this.address)])
+    await Promise.race([gone, answering(this.address, () => child.exitCode !== null)])
   }
 
   get address() {
@@ -120,7 +131,7 @@ export class PostgresServer {
     return pool
   }
 
-  /** Ends it and all of its processes at once, as a crash would. */
+  /** Ends it and all of its processes at once, without a checkpoint. */
   async kill(): Promise<void> {
     const child = this.#process
     this.#process = undefined
@@ -130,9 +141,13 @@ export class PostgresServer {
     await exited
   }
 
-  /** Halts it and lets it go on: it takes connections and answers nothing. */
-  signal(signal: 'SIGSTOP' | 'SIGCONT'): void {
-    this.#process?.kill(signal)
+  /** kill -9 of the server; its other processes end by themselves when they notice. */
+  async crash(): Promise<void> {
+    const child = this.#process!
+    this.#process = undefined
+    const exited = new Promise((resolve) => child.once('exit', resolve))
+    child.kill('SIGKILL')
+    await exited
   }
 
   async stop(): Promise<void> {
@@ -150,8 +165,8 @@ async function freePort(): Promise<number> {
   return port
 }
 
-async function answering(address: pg.ClientConfig): Promise<void> {
-  for (;;) {
+async function answering(address: pg.ClientConfig, isOver: () => boolean): Promise<void> {
+  while (!isOver()) {
     const client = new pg.Client(address)
     client.on('error', () => {})
     try {

@@ -1,5 +1,5 @@
-import { type Clock, type Random, systemRandom } from '../../clock'
-import { ErrorCode, ForeshardError, invalid } from '../../errors'
+import { systemRandom } from '../../clock'
+import { ErrorCode, ForeshardError } from '../../errors'
 import { checkFields, type Fields } from '../../options'
 import { type FenceCommand, NO_FENCE } from '../../placement/fence'
 import { isTagSegment, tagOfSegment } from '../../placement/segment'
@@ -24,10 +24,11 @@ import { RequestChecks } from '../request-checks'
 import { BucketSteps } from './bucket-steps'
 import { CallQueue } from './call-queue'
 import { connectionOf } from './client'
+import { type CommonOptions, checkCommonOptions, checkWhole, TIMEOUT_MS } from './common-options'
 import { Copying } from './copying'
 import { fenceRow } from './fence-rows'
 import { numbers } from './literal'
-import { Names, type PlaceOptions } from './names'
+import { Names } from './names'
 import { ShardDatabase } from './shard-database'
 import { ShardFunctions } from './shard-functions'
 import { SizeEstimate } from './size'
@@ -39,22 +40,9 @@ const MAX_KEY_BYTES = 1300
 const MAX_VALUE_BYTES = 16 * 1024 * 1024
 /** A value travels in hex, twice its length, and a string of Node has at most 512 MiB. */
 const LARGEST_VALUE = 128 * 1024 * 1024
-const TIMEOUT_MS = 10_000
 
-export interface PostgresStoreOptions extends PlaceOptions {
-  /** Creates or upgrades the tables when the store is opened; default true. Without it run `migrate` before. */
-  migrate?: boolean
-  /**
-   * Whether the server keeps over a crash what it acknowledged. Default true with a Pool, where a server that says
-   * otherwise (fsync, synchronous_commit) is refused; false with PGlite, which may live in memory.
-   */
-  durable?: boolean
+export interface PostgresStoreOptions extends CommonOptions {
   maxValueBytes?: number
-  /** How long a statement is waited for, and a connection before it; default 10 seconds. */
-  timeoutMs?: number
-  /** Judges expiries and holds in place of the server's clock, for simulations. */
-  clock?: Clock
-  random?: Random
 }
 
 const FIELDS: Fields<PostgresStoreOptions> = {
@@ -90,11 +78,11 @@ class PostgresStore implements ShardStore {
 
   constructor(pool: object, options: PostgresStoreOptions) {
     checkFields(options, FIELDS, 'options')
+    checkCommonOptions(options)
     const connection = connectionOf(pool)
     const { migrate = true, durable = !connection.embedded, maxValueBytes = MAX_VALUE_BYTES } = options
     const { timeoutMs = TIMEOUT_MS, clock, random = systemRandom } = options
     checkWhole(maxValueBytes, LARGEST_VALUE, 'options.maxValueBytes')
-    checkWhole(timeoutMs, 2 ** 31 - 1, 'options.timeoutMs')
     this.supports = {
       atomicExecute: true,
       versions: 'sequence',
@@ -244,9 +232,4 @@ function checkTag(key: string, tag: string, field: string): void {
       `${field} is over ${MAX_KEY_BYTES} bytes of UTF-8, the limit of this store; shorten it`,
       { field },
     )
-}
-
-function checkWhole(value: number, most: number, field: string): void {
-  if (!Number.isSafeInteger(value) || value < 1 || value > most)
-    throw invalid(field, `must be a whole number from 1 to ${most}`)
 }

@@ -1,4 +1,4 @@
-import { type Clock, type Random, systemRandom } from '../../clock'
+import { systemRandom } from '../../clock'
 import { ErrorCode, ForeshardError, invalid, isForeshardError } from '../../errors'
 import { checkFields, type Fields } from '../../options'
 import { unknownShard } from '../../placement/assignment'
@@ -12,6 +12,7 @@ import type {
 } from '../../topology-store'
 import { checkChange, checkFounding } from '../redis/topology-fields'
 import { connectionOf } from './client'
+import { type CommonOptions, checkCommonOptions, TIMEOUT_MS } from './common-options'
 import {
   type Cell,
   NotSent,
@@ -23,11 +24,10 @@ import {
 } from './connection'
 import { checkDurable } from './durability'
 import { ensureTables } from './migrate'
-import { Names, type PlaceOptions } from './names'
+import { Names } from './names'
 import { readDeltas, readTopology } from './sql/topology'
 import { changeParameters, decodeDelta, decodeTopology, foundingParameters } from './topology-rows'
 
-const TIMEOUT_MS = 10_000
 /** Finished reshardings that are remembered, and so can be rolled back. */
 const HISTORY = 32
 /** Changes that a reader may be behind before it has to read the topology in full. */
@@ -35,17 +35,7 @@ const DELTAS = 4096
 /** Postgres takes messages of less than 8,000. */
 const MESSAGE_BYTES = 7_900
 
-export interface PostgresTopologyOptions extends PlaceOptions {
-  /** Creates or upgrades the tables when the topology is opened; default true. Without it run `migrate` before. */
-  migrate?: boolean
-  /** Whether the server keeps over a crash what it acknowledged; as of `postgresStore`. */
-  durable?: boolean
-  /** How long a statement is waited for, and a connection before it; default 10 seconds. */
-  timeoutMs?: number
-  /** Judges the lease in place of the server's clock, for simulations. */
-  clock?: Clock
-  random?: Random
-}
+export type PostgresTopologyOptions = CommonOptions
 
 const FIELDS: Fields<PostgresTopologyOptions> = {
   schema: true,
@@ -84,9 +74,8 @@ class PostgresTopology implements TopologyStore {
 
   constructor(pool: object, options: PostgresTopologyOptions) {
     checkFields(options, FIELDS, 'options')
+    checkCommonOptions(options)
     const { timeoutMs = TIMEOUT_MS, random = systemRandom } = options
-    if (!Number.isSafeInteger(timeoutMs) || timeoutMs < 1 || timeoutMs >= 2 ** 31)
-      throw invalid('options.timeoutMs', 'must be a whole number of ms, from 1 to 2147483647')
     this.#connection = connectionOf(pool)
     const names = new Names(options)
     this.#names = names
