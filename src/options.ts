@@ -3,8 +3,9 @@ import { invalid, shown } from './errors'
 /** The names of all fields of T: the compiler sees to it that none is missing and none is too many. */
 export type Fields<T> = { readonly [K in keyof T]-?: true }
 
-/** Names further apart than a third of their letters are not taken for each other. */
+/** Names further apart than a third of their letters are not taken for each other, unless one begins the other. */
 const ALIKE = 1 / 3
+const SHORTEST_BEGINNING = 3
 const LONGEST_NAME = 64
 
 /**
@@ -48,8 +49,10 @@ export function nearestName(name: string, known: Iterable<string>): string | und
   let nearest: string | undefined
   let least = Number.POSITIVE_INFINITY
   for (const candidate of known) {
-    const edits = distance(name.toLowerCase(), candidate.toLowerCase())
-    if (edits < least && edits <= Math.max(name.length, candidate.length) * ALIKE) {
+    const [a, b] = [name.toLowerCase(), candidate.toLowerCase()]
+    const edits = distance(a, b)
+    const begins = Math.min(a.length, b.length) >= SHORTEST_BEGINNING && (a.startsWith(b) || b.startsWith(a))
+    if (edits < least && (begins || edits <= Math.max(a.length, b.length) * ALIKE)) {
       least = edits
       nearest = candidate
     }

@@ -115,7 +115,7 @@ export function checkOptions(options: PredictorOptions): Settings {
   const seed = whole(options.seed, 0, 0, 0xffffffff, 'options.seed')
   const hotTags = whole(options.hotTags, 512, 0, 16_384, 'options.hotTags')
   const most = Math.min(LONGEST_HISTORY, Math.floor(MOST_CELLS / (buckets + hotTags)))
-  if (options.history !== undefined && options.history > most)
+  if (typeof options.history === 'number' && options.history > most)
     throw invalid(
       'options.history',
       `may be at most ${most} intervals with ${buckets} buckets, or its memory would exceed 256 MiB`,
@@ -238,7 +238,7 @@ const BUDGET_FIELDS: Fields<MoveBudget> = { maxMoves: true, maxLoadShare: true, 
 
 /** The whole budget: a limit that is not given is none. */
 export function checkBudget(given: MoveBudget | undefined, field: string): Required<MoveBudget> {
-  const budget = given ?? {}
+  const budget = given === undefined ? {} : given
   checkFields(budget, BUDGET_FIELDS, field)
   const limit = (name: keyof MoveBudget) => {
     const value = budget[name] ?? Number.POSITIVE_INFINITY

@@ -1,6 +1,7 @@
 import { EventEmitter } from 'eventemitter3'
 import { type Clock, systemClock } from '../clock'
 import { ErrorCode, isForeshardError } from '../errors'
+import { checkEvent, type Fields } from '../options'
 import type { Placement } from '../placement/assignment'
 import type { MoveBudget, ShardAssignmentPrediction } from '../predictor/prediction'
 import type { AcceptedResharding, Resharding } from '../router/resharding'
@@ -38,6 +39,14 @@ export interface RebalancerEvents {
   /** A resharding that was handed over has ended. */
   finished: [report: ReshardingOutcome]
   error: [error: unknown]
+}
+
+const EVENTS: Fields<RebalancerEvents> = {
+  recommendation: true,
+  resharding: true,
+  skipped: true,
+  finished: true,
+  error: true,
 }
 
 export type ReshardingOutcome = Awaited<AcceptedResharding['done']>
@@ -82,6 +91,19 @@ export class Rebalancer extends EventEmitter<RebalancerEvents> {
 
   get started(): boolean {
     return this.#running.length > 0
+  }
+
+  override on<E extends keyof RebalancerEvents>(event: E, fn: (...args: RebalancerEvents[E]) => void): this {
+    checkEvent(event, fn, EVENTS)
+    return super.on(event, fn as never)
+  }
+
+  override once<E extends keyof RebalancerEvents>(
+    event: E,
+    fn: (...args: RebalancerEvents[E]) => void,
+  ): this {
+    checkEvent(event, fn, EVENTS)
+    return super.once(event, fn as never)
   }
 
   /** Shows the predictor every access of the router, and makes a round an interval. Starting twice is starting once. */

@@ -93,6 +93,10 @@ export async function simulate(
     throw invalid('options.latenessMs', 'must lie between 0 and intervalMs')
   const objective = checkObjective(options.objective, 'options.objective')
   checkBudget(options.budget, 'options.budget')
+  if (options.clock !== undefined && typeof options.clock?.now !== 'function')
+    throw invalid('options.clock', `must be a Clock: { now, sleep, every }, not ${shown(options.clock)}`)
+  if (options.onProgress !== undefined && typeof options.onProgress !== 'function')
+    throw invalid('options.onProgress', `must be a function, not ${shown(options.onProgress)}`)
   const { budget = {} } = options
   const seed = options.seed ?? 0
   const placement = Placement.initial({

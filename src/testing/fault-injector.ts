@@ -96,6 +96,8 @@ export class FaultInjector {
 
   constructor(options: FaultOptions) {
     checkFields(options, FAULT_FIELDS, 'options')
+    if (typeof options.random !== 'function') throw invalid('options.random', 'must be a function')
+    if (typeof options.clock?.now !== 'function') throw invalid('options.clock', 'must be a Clock')
     const { random, clock, process, onCrash, ...rates } = options
     this.rates = checkRates(rates)
     this.#random = random
@@ -247,11 +249,15 @@ const SHARES = [
 function checkRates(rates: FaultRates): FaultRates {
   for (const name of SHARES) {
     const share = rates[name] ?? 0
-    if (!(share >= 0 && share <= 1)) throw invalid(`options.${name}`, 'is a share of calls, from 0 to 1')
+    if (!(typeof share === 'number' && share >= 0 && share <= 1))
+      throw invalid(`options.${name}`, 'is a share of calls, from 0 to 1')
   }
   for (const name of ['delayMs', 'lateMs', 'slowErasesMs'] as const) {
     const span = rates[name]
-    if (span && !(span[0] >= 0 && span[0] <= span[1] && span[1] < Number.POSITIVE_INFINITY))
+    if (span === undefined) continue
+    const [least, most] = Array.isArray(span) ? span : []
+    const numbers = typeof least === 'number' && typeof most === 'number'
+    if (!(numbers && least >= 0 && least <= most && most < Number.POSITIVE_INFINITY))
       throw invalid(`options.${name}`, 'is [least, most] in ms')
   }
   return rates

@@ -29,9 +29,15 @@ export function accessScore(
   if (typeof at !== 'number' || Number.isNaN(at))
     throw invalid('at', `must be milliseconds since the epoch, not ${shown(at)}`)
   let score = 0
-  for (const { timestamp, operation, count = 1 } of accesses)
-    if (timestamp <= at)
-      score += count * (operation === 'write' ? writeWeight : 1) * 2 ** ((timestamp - at) / halfLifeMs)
+  let i = 0
+  for (const access of accesses) {
+    const { timestamp, operation, count = 1 } = access ?? {}
+    if (!Number.isFinite(timestamp) || !(Number.isFinite(count) && count >= 0))
+      throw invalid(`accesses[${i}]`, `must be { timestamp, operation, count? }, not ${shown(access)}`)
+    i++
+    if (timestamp! <= at)
+      score += count * (operation === 'write' ? writeWeight : 1) * 2 ** ((timestamp! - at) / halfLifeMs)
+  }
   return score
 }
 
