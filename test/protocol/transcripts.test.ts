@@ -2,6 +2,7 @@ import { readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type Backend, lmdbBackend, memoryBackend } from '../scenarios/backends'
+import { PgliteBackends } from '../scenarios/pglite-backends'
 import { RedisBackends } from '../scenarios/redis-backends'
 import { redisIsMissing } from '../servers/redis-server'
 import { replay } from './language/performance'
@@ -28,6 +29,14 @@ if (process.env.UPDATE_TRANSCRIPTS === '1') {
 } else {
   describe('the trace that is written down follows over memory', () => follows(memoryBackend))
   describe('the trace that is written down follows over LMDB', () => follows(lmdbBackend))
+  describe('the trace that is written down follows over Postgres', () => {
+    let postgres: PgliteBackends
+    beforeAll(async () => {
+      postgres = await PgliteBackends.start()
+    })
+    afterAll(() => postgres.stop())
+    follows(() => postgres.next())
+  })
   describe.skipIf(redisIsMissing)('the trace that is written down follows over Redis', () => {
     let redis: RedisBackends
     beforeAll(async () => {

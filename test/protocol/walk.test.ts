@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest'
 import type { FenceCommand, FenceRecord } from '../../src/placement/fence'
-import { FENCE_TABLE, type FenceRow } from '../../src/placement/fence-table'
+import { breakRows, mendTable, type Row } from './broken-table'
 import { Walk, type WalkResult } from './walk'
 
 const SEEDS = Number(process.env.FORESHARD_WALKS ?? 3000)
@@ -31,21 +31,14 @@ describe('a random walk through the fence table', () => {
 })
 
 type Guard = (c: never, r: FenceRecord, f: { ticket: number }, s: string) => boolean
-type Mutable = { -readonly [K in keyof FenceRow]: FenceRow[K] }
-const restore: (() => void)[] = []
 
-/** Breaks the row of a step on purpose, until the test ends. */
-function breakRow(step: FenceCommand['step'], change: (row: Mutable, when: Guard) => void, index = 0): void {
-  const row = FENCE_TABLE.filter((it) => it.step === step)[index] as Mutable
-  const { when, change: apply, from } = row
-  restore.push(() => Object.assign(row, { when, change: apply, from }))
-  change(row, when.bind(row) as never)
+/** Breaks one row of a step, until the test ends. */
+function breakRow(step: FenceCommand['step'], change: (row: Row, when: Guard) => void, index = 0): void {
+  breakRows(step, (row, real) => change(row, real.when as Guard), index)
 }
 
 describe('a broken fence table is caught', () => {
-  afterEach(() => {
-    for (const undo of restore.splice(0)) undo()
-  })
+  afterEach(mendTable)
 
   const mutations: Record<string, () => void> = {
     'cutover without comparing seq (HOLDCUT)': () =>
