@@ -3,6 +3,8 @@ import type { Pace } from './pace'
 
 /** Points that the clusters are found on, and those that their number is judged on. */
 const FIT_POINTS = 1_000
+/** Rows that the columns are standardised by. */
+const SCALE_POINTS = 4_096
 const SILHOUETTE_POINTS = 240
 const MOST_CLUSTERS = 8
 const ITERATIONS = 40
@@ -15,6 +17,8 @@ export interface Clusters {
   /** label -> centroid in the features' own units; undefined for a label that has died out. */
   readonly centroids: readonly (readonly number[] | undefined)[]
   readonly silhouette: number
+  /** Standard deviation of each column of the features. */
+  readonly spread: readonly number[]
 }
 
 /**
@@ -29,12 +33,15 @@ export async function cluster(
   pace: Pace,
 ): Promise<Clusters> {
   const labels = new Int32Array(rows.length)
-  const usable = rows.flatMap((row, k) => (Array.prototype.every.call(row, Number.isFinite) ? [k] : []))
-  if (usable.length === 0) return { labels, centroids: before, silhouette: 0 }
-  const scale = Standard.of(usable.map((k) => rows[k]!))
-  const step = Math.max(1, usable.length / FIT_POINTS)
-  const points: number[][] = []
-  for (let k = 0; k < usable.length; k += step) points.push(scale.to(rows[usable[Math.floor(k)]!]!))
+  const usable: ArrayLike<number>[] = []
+  for (let k = 0; k < rows.length; k++) {
+    if (Array.prototype.every.call(rows[k]!, Number.isFinite)) usable.push(rows[k]!)
+    if (k % 512 === 0) await pace.rest()
+  }
+  if (usable.length === 0) return { labels, centroids: before, silhouette: 0, spread: [] }
+  const scale = Standard.of(everyFew(usable, SCALE_POINTS))
+  await pace.rest()
+  const points = everyFew(usable, FIT_POINTS).map((row) => scale.to(row))
   const distinct = new Set(points.map((point) => point.join())).size
   let best = { centers: [mean(points)], silhouette: 0 }
   for (let k = 2; k <= Math.min(MOST_CLUSTERS, distinct - 1); k++) {
@@ -68,7 +75,15 @@ export async function cluster(
     labels[k] = names[nearest(scale.to(rows[k]!), best.centers)]!
     if (k % 512 === 0) await pace.rest()
   }
-  return { labels, centroids, silhouette: best.silhouette }
+  return { labels, centroids, silhouette: best.silhouette, spread: scale.deviation }
+}
+
+/** At most `most` of the rows, evenly spread. */
+function everyFew<T>(rows: readonly T[], most: number): T[] {
+  const step = Math.max(1, rows.length / most)
+  const some: T[] = []
+  for (let k = 0; k < rows.length; k += step) some.push(rows[Math.floor(k)]!)
+  return some
 }
 
 /** The label of a row by centroids that were found earlier. */

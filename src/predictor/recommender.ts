@@ -70,6 +70,7 @@ export class Recommender {
     this.outcomes.settle(recorder, start, objective, this)
     const drift = this.drift.settle(recorder, start)
 
+    await pace.rest()
     const settled = placement.with(request.inFlight)
     const shards = settled.shards
     const indexOf = new Map(shards.map((shard, index) => [shard, index]))
@@ -118,7 +119,9 @@ export class Recommender {
     )
     const draft = await draftPlans(input, pace)
     this.seasonal = draft.outlook.seasonal
+    await pace.rest()
     this.drift.expect(recorder, workload, draft.outlook, start)
+    await pace.rest()
     const choice = chosen(draft.candidates, this.record, start, request.horizon, request.draining.size > 0)
     if (shards.length > 1) this.outcomes.add(pendingOf(recorder, input, draft, choice, start))
     await pace.rest()

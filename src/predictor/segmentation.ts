@@ -1,21 +1,16 @@
 import type { SegmentId } from '../placement/segment'
-import { cluster, labelOf, Standard } from './clusters'
+import { cluster, labelOf } from './clusters'
 import { peakOfDay, Waves } from './features'
 import type { PooledProfiles } from './forecast/bank'
+import { type Heat, Heats } from './heat'
 import type { Pace } from './pace'
 import type { Workload } from './workload'
 
 /** Clusters are found anew after so many intervals, or when the number of segments has changed by a tenth. */
 const REFIT_EVERY = 24
-/** Hot: the hottest segments that carry half of all load. Cold: the coldest that carry a tenth. */
-const HOT_LOAD = 0.5
-const WARM_LOAD = 0.9
-
-export type Heat = 'hot' | 'warm' | 'cold'
-
 export interface SegmentationState {
   centroids: (readonly number[] | null)[]
-  spread: number[]
+  spread: readonly number[]
   fittedAt: number
   fittedItems: number
 }
@@ -23,11 +18,11 @@ export interface SegmentationState {
 /** Which segments are alike: their clusters, how hot they are, and a sentence about each. */
 export class Segmentation {
   #centroids: (readonly number[] | undefined)[] = []
-  #spread: number[] = []
+  #spread: readonly number[] = []
   #fittedAt = -1
   #fittedItems = 0
   #labels: Int32Array = new Int32Array(0)
-  #heat: Heat[] = []
+  #heat = Heats.of(new Float64Array(0))
   #sizes: number[] = []
   #itemOf = new Map<SegmentId, number>()
 
@@ -55,14 +50,27 @@ export class Segmentation {
       const found = await cluster(rows, this.#centroids, seed, pace)
       this.#centroids = [...found.centroids]
       this.#labels = found.labels
-      this.#spread = Standard.of(rows).deviation
+      this.#spread = found.spread
       this.#fittedAt = now
       this.#fittedItems = items
-    } else this.#labels = Int32Array.from(rows, (row) => labelOf(row, this.#centroids, this.#spread))
+    } else {
+      const labels = new Int32Array(items)
+      for (let item = 0; item < items; item++) {
+        labels[item] = labelOf(rows[item]!, this.#centroids, this.#spread)
+        if (item % 512 === 0) await pace.rest()
+      }
+      this.#labels = labels
+    }
+    await pace.rest()
     this.#sizes = this.#centroids.map(() => 0)
     for (const label of this.#labels) if (label >= 0) this.#sizes[label]!++
-    this.#heat = heatOf(workload)
-    this.#itemOf = new Map(workload.segments.map((segment, item) => [segment, item]))
+    this.#heat = Heats.of(workload.sums)
+    await pace.rest()
+    this.#itemOf = new Map()
+    for (let item = 0; item < items; item++) {
+      this.#itemOf.set(workload.segments[item]!, item)
+      if (item % 4096 === 0) await pace.rest()
+    }
   }
 
   /**
@@ -97,7 +105,7 @@ export class Segmentation {
 
   heatOf(segment: SegmentId): Heat | undefined {
     const item = this.#itemOf.get(segment)
-    return item === undefined ? undefined : this.#heat[item]
+    return item === undefined ? undefined : this.#heat.of(item)
   }
 
   /** 'it behaves like 212 others that peak at 18:00 UTC'; undefined where it is alone or unknown. */
@@ -135,19 +143,6 @@ export class Segmentation {
     this.#fittedAt = state.fittedAt
     this.#fittedItems = state.fittedItems
   }
-}
-
-function heatOf({ sums, segments }: Workload): Heat[] {
-  const all = sums.reduce((total, sum) => total + sum, 0)
-  const order = segments.map((_, item) => item).sort((a, b) => sums[b]! - sums[a]! || a - b)
-  const heat = new Array<Heat>(segments.length).fill('cold')
-  let above = 0
-  for (const item of order) {
-    if (sums[item] === 0) break
-    heat[item] = above < HOT_LOAD * all ? 'hot' : above < WARM_LOAD * all ? 'warm' : 'cold'
-    above += sums[item]!
-  }
-  return heat
 }
 
 function hour(share: number): string {

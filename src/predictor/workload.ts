@@ -130,6 +130,7 @@ export async function readWorkload(
     bytes[item] = keys[item]! * size
     const accesses = (totals.reads[slot] ?? 0) + (totals.writes[slot] ?? 0)
     writeShare[item] = accesses > 0 ? totals.writes[slot]! / accesses : 0
+    if (item % 1024 === 0) await pace.rest()
   }
   for (let item = buckets.length; item < n; item++) {
     const bucket = parent[item]!
