@@ -58,7 +58,7 @@ export class DriftWatch {
         residuals[slot] = expected >= FAINT && unit > 0 ? ((row?.[slot] ?? 0) - expected) / unit : Number.NaN
       }
       const drift = this.detector.observe(residuals)
-      if (drift.alarms > drift.threshold) found = drift
+      if (drift.shifted || (drift.alarms > drift.threshold && !found?.shifted)) found = drift
     }
     return found
   }

@@ -160,39 +160,83 @@ export class Layout {
     return { gain, moved }
   }
 
-  /** Whether the budget and the shards allow all of these at once. What lessens both the moves and what they move is always allowed. */
+  /** Whether the budget and the shards allow all of these at once. What costs no more than now is always allowed. */
   affords(changes: readonly (readonly [item: number, to: number])[]): boolean {
-    const { shardOf, maxMoves, maxLoadShare, maxBytes, bytes, open } = this.input
-    let moves = this.#moves
-    let moved = this.#moved
-    let size = this.#bytes
-    for (const [item, to] of changes) {
-      if (!open[to]) return false
-      const was = this.#counted(item) ? 1 : 0
-      const is = to === shardOf[item] && this.leads(item) ? 0 : 1
-      if (was === is) continue
-      moves += is - was
-      moved += (is - was) * this.shareOf(item)
-      size += (is - was) * this.companions(item).reduce((sum, each) => sum + bytes[each]!, 0)
-    }
-    if (moves <= this.#moves && moved <= this.#moved && size <= this.#bytes) return true
-    return moves <= maxMoves && moved <= maxLoadShare + 1e-12 && size <= maxBytes
+    const { maxMoves, maxLoadShare, maxBytes, open } = this.input
+    if (changes.some(([, to]) => !open[to])) return false
+    const roots = new Set(changes.map(([item]) => this.#rootOf(item)))
+    const members = [...roots].flatMap((root) => this.#familyOf(root))
+    const was = members.map((item) => [this.assignment[item]!, this.#attached[item]!] as const)
+    const before = this.#bill(members)
+    for (const [item, to] of changes) this.#place(item, to)
+    const after = this.#bill(members)
+    members.forEach((item, k) => {
+      this.assignment[item] = was[k]![0]
+      this.#attached[item] = was[k]![1]
+    })
+    const moves = after.moves - before.moves
+    const moved = after.moved - before.moved
+    const bytes = after.bytes - before.bytes
+    return (
+      (moves <= 0 || this.#moves + moves <= maxMoves) &&
+      (moved <= 1e-12 || this.#moved + moved <= maxLoadShare + 1e-12) &&
+      (bytes <= 0 || this.#bytes + bytes <= maxBytes)
+    )
   }
 
   carryOut(items: readonly number[], to: number): void {
     const { stride, offset, loads, graph } = this.input
     for (const leader of items) {
-      this.#attached[leader] = 0
-      for (const item of this.companions(leader)) {
-        this.table.put(this.assignment[item]!, loads, item * stride + offset, -1)
+      const from = this.assignment[leader]!
+      for (const item of this.#place(leader, to)) {
+        this.table.put(from, loads, item * stride + offset, -1)
         this.table.put(to, loads, item * stride + offset, 1)
-        this.assignment[item] = to
         if (!graph.empty) graph.move(item, to)
       }
-      this.#reattach(leader)
     }
     this.table.settle()
-    this.#recount()
+    const { moves, moved, bytes } = this.#bill(this.assignment.keys())
+    this.#moves = moves
+    this.#moved = moved
+    this.#bytes = bytes
+  }
+
+  /** Assigns an item and what moves with it; these. A tag that comes to where its bucket is need not be carved out after all. */
+  #place(leader: number, to: number): number[] {
+    const { parent, standing } = this.input
+    this.#attached[leader] = 0
+    const placed = this.companions(leader)
+    for (const item of placed) this.assignment[item] = to
+    for (const child of this.#familyOf(leader)) {
+      const home = parent[child]!
+      if (!standing[child] && home >= 0 && this.assignment[child] === this.assignment[home])
+        this.#attached[child] = 1
+    }
+    return placed
+  }
+
+  /** What the changed ones among these items cost. */
+  #bill(items: Iterable<number>): { moves: number; moved: number; bytes: number } {
+    const bill = { moves: 0, moved: 0, bytes: 0 }
+    for (const item of items) {
+      if (!this.#counted(item)) continue
+      bill.moves++
+      for (const each of this.companions(item)) {
+        bill.moved += this.share[each]!
+        bill.bytes += this.input.bytes[each]!
+      }
+    }
+    return bill
+  }
+
+  /** The bucket whose fate an item's depends on: its own, unless it is a tag that could live in another. */
+  #rootOf(item: number): number {
+    const { parent, standing } = this.input
+    return standing[item] || parent[item]! < 0 ? item : parent[item]!
+  }
+
+  #familyOf(root: number): number[] {
+    return [root, ...(this.#children.get(root) ?? [])]
   }
 
   #worth(ties: number): number {
@@ -212,29 +256,5 @@ export class Layout {
     if (!this.leads(item)) return false
     const from = standing[item] ? shardOf[item]! : this.assignment[parent[item]!]!
     return this.assignment[item] !== from
-  }
-
-  /** A tag that has come back to where its bucket is need not be carved out after all. */
-  #reattach(item: number): void {
-    const { parent, standing } = this.input
-    for (const child of [item, ...(this.#children.get(item) ?? [])])
-      if (
-        !standing[child] &&
-        parent[child]! >= 0 &&
-        this.assignment[child] === this.assignment[parent[child]!]
-      )
-        this.#attached[child] = 1
-  }
-
-  #recount(): void {
-    this.#moves = this.#moved = this.#bytes = 0
-    for (let item = 0; item < this.input.items; item++) {
-      if (!this.#counted(item)) continue
-      this.#moves++
-      for (const each of this.companions(item)) {
-        this.#moved += this.share[each]!
-        this.#bytes += this.input.bytes[each]!
-      }
-    }
   }
 }

@@ -1,6 +1,7 @@
 import { ErrorCode, ForeshardError } from '../errors'
 import { murmur3 } from '../placement/hash'
 import type { Observation } from './calibration'
+import type { FleetSpreadState } from './fleet-spread'
 import { type KeySampleState, LONGEST_SAMPLED_KEY } from './key-sample'
 import type { PredictorOptions, Settings } from './options'
 import { pack, unpack } from './packed'
@@ -50,6 +51,7 @@ interface SnapshotState {
     up: string
     down: string
     watched: number
+    spread: FleetSpreadState
     expectation?: { start: number; horizon: number; mean: string; scale: string; done: number }
   }
   segmentation: SegmentationState
@@ -94,6 +96,7 @@ export function writeSnapshot(
       up: pack(detector.up),
       down: pack(detector.down),
       watched: detector.watched,
+      spread: { ...detector.spread.state },
       expectation: expectation && {
         ...expectation,
         mean: pack(expectation.mean),
@@ -190,6 +193,7 @@ function fill(state: SnapshotState, recorder: Recorder, recommender: Recommender
   const up = loads(drift.up, 'd', 'drift.up')
   const down = loads(drift.down, 'd', 'drift.down')
   if (up.length !== down.length) throw corrupt('drift differs in length')
+  for (const [name, value] of Object.entries(drift.spread)) count(value, 0, `drift.spread.${name}`)
   const expectation = drift.expectation && {
     ...drift.expectation,
     mean: numbers(drift.expectation.mean, 'f', 'drift.mean'),
@@ -229,6 +233,7 @@ function fill(state: SnapshotState, recorder: Recorder, recommender: Recommender
   recommender.drift.detector.up = up
   recommender.drift.detector.down = down
   recommender.drift.detector.watched = count(drift.watched, 0, 'drift.watched')
+  recommender.drift.detector.spread.state = { ...drift.spread }
   recommender.drift.expectation = expectation
   recommender.segmentation.adopt(state.segmentation)
 }

@@ -1,6 +1,7 @@
 import type { SegmentId, ShardId } from '../placement/segment'
 import { LEAST_PROBABILITY } from './draft'
 import type { Drift } from './drift'
+import { SHIFT_LIMIT } from './fleet-spread'
 import type { Trigger } from './prediction'
 import { show } from './reasons'
 
@@ -51,9 +52,11 @@ export function triggersOf(grounds: TriggerGrounds): Trigger[] {
   if (drift)
     triggers.push({
       kind: 'drift',
-      statistic: drift.alarms,
-      threshold: drift.threshold,
-      message: `${drift.alarms} of ${drift.segments} segments have left their forecasts; chance explains ${drift.threshold.toFixed(1)}`,
+      statistic: drift.shifted ? drift.excess : drift.alarms,
+      threshold: drift.shifted ? SHIFT_LIMIT : drift.threshold,
+      message: drift.shifted
+        ? `${drift.segments} segments together lie ${drift.excess.toFixed(1)} deviations further from their forecasts than usual`
+        : `${drift.alarms} of ${drift.segments} segments have left their forecasts; chance explains ${drift.threshold.toFixed(1)}`,
     })
   shards.forEach((shard, index) => {
     if (peaks[index]! > OVERLOAD)
