@@ -46,6 +46,7 @@ export class PostgresServer {
   readonly #settings: readonly string[]
   readonly #pools: pg.Pool[] = []
   #process: ChildProcess | undefined
+  static readonly #running = new Set<PostgresServer>()
 
   private constructor(port: number, folder: string, settings: readonly string[]) {
     this.port = port
@@ -71,8 +72,14 @@ export class PostgresServer {
     ]
     execFileSync(join(programs!, 'initdb'), args, { ...owner, cwd: folder, stdio: 'ignore' })
     const server = new PostgresServer(await freePort(), folder, settings)
+    PostgresServer.#running.add(server)
     await server.run()
     return server
+  }
+
+  /** Ends all that were started here: also those of a test that failed half way. */
+  static async stopAll(): Promise<void> {
+    await Promise.all([...PostgresServer.#running].map((server) => server.stop()))
   }
 
   /** Starts it again on the same port, with what its folder holds. */
@@ -151,6 +158,7 @@ export class PostgresServer {
   }
 
   async stop(): Promise<void> {
+    PostgresServer.#running.delete(this)
     await Promise.all(this.#pools.filter((pool) => !pool.ended && !pool.ending).map((pool) => pool.end()))
     await this.kill()
     await rm(this.#folder, { recursive: true, force: true })

@@ -17,7 +17,7 @@ describe.skipIf(postgresIsMissing)('a step on a bucket that changes while it is 
     server = await PostgresServer.start()
     admin = server.pool()
   })
-  afterAll(() => server.stop())
+  afterAll(() => PostgresServer.stopAll())
 
   async function shard(stores: number): Promise<ShardStore[]> {
     const table = `shard_${++tables}`

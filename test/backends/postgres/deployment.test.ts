@@ -28,7 +28,7 @@ describe.skipIf(postgresIsMissing)('routers over shards and a topology in Postgr
   })
   afterAll(async () => {
     for (const router of routers) await router.close()
-    await server.stop()
+    await PostgresServer.stopAll()
   })
 
   /** Pools of its own, as another process would have. */

@@ -15,7 +15,7 @@ describe.skipIf(postgresIsMissing)('postgresStore over a Pool keeps the contract
     pool = server.pool({ max: 4 })
     await migrate(pool)
   })
-  afterAll(() => server.stop())
+  afterAll(() => PostgresServer.stopAll())
 
   await testShardStore({
     test,

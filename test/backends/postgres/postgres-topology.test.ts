@@ -23,7 +23,7 @@ describe.skipIf(postgresIsMissing)('postgresTopology over a Pool keeps the contr
     pool = server.pool({ max: 4 })
     await migrate(pool)
   })
-  afterAll(() => server.stop())
+  afterAll(() => PostgresServer.stopAll())
 
   await testTopologyStore({
     test,
@@ -64,7 +64,7 @@ describe.skipIf(postgresIsMissing)('a topology in Postgres', () => {
     server = await PostgresServer.start()
     admin = server.pool()
   })
-  afterAll(() => server.stop())
+  afterAll(() => PostgresServer.stopAll())
   const place = () => ({ table: `topology_${++tables}`, durable: false })
 
   it('tells other processes of a change with one message, which they read as one delta', async () => {

@@ -42,7 +42,7 @@ describe.skipIf(postgresIsMissing)('a shard in Postgres', () => {
     server = await PostgresServer.start()
     admin = server.pool()
   })
-  afterAll(() => server.stop())
+  afterAll(() => PostgresServer.stopAll())
 
   /** A shard of its own, founded, and as many stores of it as there are pools. */
   async function shardOn(
@@ -405,7 +405,7 @@ describe.skipIf(postgresIsMissing)('migrate', () => {
     server = await PostgresServer.start()
     pool = server.pool()
   })
-  afterAll(() => server.stop())
+  afterAll(() => PostgresServer.stopAll())
 
   it('may be run by many at once, and again, and loses nothing', async () => {
     const options = { schema: 'Own', table: 'Cities' }
