@@ -13,6 +13,11 @@ const KINDS = {
 } as const
 
 type Kind = keyof typeof KINDS
+/** What a packed text may begin with. */
+export const KINDS_OF_NUMBERS: readonly string[] = Object.keys(KINDS).flatMap((kind) => [
+  kind,
+  kind.toUpperCase(),
+])
 
 export function pack(numbers: Numbers): string {
   const kind = (Object.keys(KINDS) as Kind[]).find((name) => numbers instanceof KINDS[name])!

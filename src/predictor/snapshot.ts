@@ -1,4 +1,4 @@
-import { ErrorCode, ForeshardError } from '../errors'
+import { ErrorCode, ForeshardError, shown } from '../errors'
 import { murmur3 } from '../placement/hash'
 import type { Observation } from './calibration'
 import type { FleetSpreadState } from './fleet-spread'
@@ -9,6 +9,7 @@ import type { Pending } from './pending'
 import type { Recommender } from './recommender'
 import type { Recorder, Refusal } from './recorder'
 import type { SegmentationState } from './segmentation'
+import { outOfBounds } from './snapshot-bounds'
 import type { Trial } from './track-record'
 import type { Sampled, TransactionsState } from './transactions'
 
@@ -117,15 +118,22 @@ export function readSnapshot(snapshot: PredictorSnapshot): {
 } {
   if (snapshot === null || typeof snapshot !== 'object') throw corrupt('is no snapshot')
   if (snapshot.version !== VERSION)
-    throw corrupt(`has version ${String(snapshot.version)}; this one reads version ${VERSION}`)
+    throw corrupt(`has version ${shown(snapshot.version)}; this one reads version ${VERSION}`)
   const { state } = snapshot
   if (state === null || typeof state !== 'object') throw corrupt('has no state')
-  if (murmur3(JSON.stringify(state)) !== snapshot.checksum)
-    throw corrupt('was cut or altered: its checksum differs')
+  let text: string
+  try {
+    text = JSON.stringify(state)
+  } catch (cause) {
+    throw corrupt('is no JSON', cause)
+  }
+  if (murmur3(text) !== snapshot.checksum) throw corrupt('was cut or altered: its checksum differs')
   return {
     options: state.options,
     adopt: (recorder, recommender) => {
       try {
+        const beyond = outOfBounds(state, recorder)
+        if (beyond !== undefined) throw corrupt(`${beyond} cannot be of this predictor`)
         fill(state, recorder, recommender)
       } catch (cause) {
         throw cause instanceof ForeshardError
@@ -141,7 +149,7 @@ function fill(state: SnapshotState, recorder: Recorder, recommender: Recommender
   const { series } = recorder
   const count = (value: unknown, least: number, what: string): number => {
     if (typeof value !== 'number' || !Number.isFinite(value) || value < least)
-      throw corrupt(`${what} is ${String(value)}`)
+      throw corrupt(`${what} is ${shown(value)}`)
     return value
   }
   count(saved.newest, -1, 'series.newest')
@@ -158,7 +166,7 @@ function fill(state: SnapshotState, recorder: Recorder, recommender: Recommender
     throw corrupt('slotOf names slots that are not there')
   if (!Array.isArray(state.hot) || state.hot.length > recorder.hot.capacity) throw corrupt('hot is too long')
   for (const tag of state.hot) {
-    if (typeof tag?.tag !== 'string' || !(tag.slot >= 0 && tag.slot < saved.slots))
+    if (typeof tag?.tag !== 'string' || tag.tag === '' || !(tag.slot >= 0 && tag.slot < saved.slots))
       throw corrupt('hot names no slot')
     count(tag.hash, 0, 'hot.hash')
     count(tag.since, 0, 'hot.since')
@@ -245,9 +253,11 @@ function checkTransactions(
   for (const [name, value] of Object.entries(rest)) count(value, 0, `transactions.${name}`)
   const hashes = (list: unknown) =>
     Array.isArray(list) && list.length <= 61 && list.every((hash) => Number.isInteger(hash) && hash >= 0)
-  for (const each of open)
+  for (const each of open) {
     if (typeof each.id !== 'string' || !hashes(each.tags) || !hashes(each.keys))
       throw corrupt('transactions.open holds no transaction')
+    count(each.opened, 0, 'transactions.open.opened')
+  }
   for (const each of sample as Sampled[]) {
     if (!hashes(each.tags)) throw corrupt('transactions.sample holds no transaction')
     count(each.weight, 0, 'transactions.sample.weight')
