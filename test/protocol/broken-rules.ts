@@ -349,6 +349,15 @@ export const BROKEN_RULES: Readonly<Record<string, BrokenRule>> = {
         })
     },
   },
+  // The discard comes too late, when the shard is open: here it does not come at all.
+  LOSTORDER: {
+    store: (store) =>
+      replaced(store, 'step', async (at, it) => {
+        if (it.step !== 'discard') return store.step(at, it)
+        const [listing] = await store.fences([at])
+        return { ok: true, record: listing!.record }
+      }),
+  },
   ACTEPOCH: { harmless: true, table: noTicketAtActivation },
   PURGEEPOCH: {
     harmless: true,

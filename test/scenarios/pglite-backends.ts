@@ -22,12 +22,11 @@ export class PgliteBackends {
 
   /** An empty one. */
   async next(): Promise<Backend> {
-    for (const shard of SHARDS)
-      await this.#pglite.exec(`do $$ declare names text; begin
-        select string_agg(format('%I', tablename), ', ') into names from pg_tables
-          where tablename like 'shard\\_${shard}\\_%' and tablename <> 'shard_${shard}_layout';
-        execute 'truncate ' || names;
-      end $$`)
+    await this.#pglite.exec(`do $$ declare names text; begin
+      select string_agg(format('%I', tablename), ', ') into names from pg_tables
+        where tablename like 'shard\\_%' and tablename not like '%\\_layout';
+      execute 'truncate ' || names;
+    end $$`)
     return {
       name: 'pglite',
       store: (shard, time) => {

@@ -146,6 +146,11 @@ export class Attempts {
     return this.#step(it, it.to, { step: 'discard', ticket: it.ticket })
   }
 
+  /** What a rescue does to a shard that lost state: its owner, or moved to `peer`. */
+  restore(it: Attempt, peer: ShardId, epoch: number, seq: number): Request {
+    return this.#step(it, it.from, { step: 'restore', epoch, ticket: it.ticket, peer, seq, intact: false })
+  }
+
   sweep(it: Attempt): Request {
     const { at, ticket, to } = it
     return {

@@ -86,6 +86,12 @@ export class Commands {
         return this.#stage.deployment.setFull(words.word('shard'), true)
       case 'enlarge':
         return this.#stage.deployment.setFull(words.word('shard'), false)
+      case 'remember':
+        return this.#stage.remember(words.word('shard'))
+      case 'restart':
+        return this.#stage.restart(words.word('shard'))
+      case 'admit':
+        return this.#stage.judge.admit(words.word('shard'))
       case 'garble':
         return this.#stage.garble(words.after('at')!, words.word('key'), words.numberAfter('limit') ?? 1)
       default:
@@ -142,6 +148,10 @@ export class Commands {
         return attempts.abort(it)
       case 'discard':
         return attempts.discard(it)
+      case 'restore': {
+        const seq = words.numberAfter('n') ?? 0
+        return attempts.restore(it, words.after('to') ?? '', words.numberAfter('epoch')!, seq)
+      }
       case 'untrace':
         return attempts.untrace(it)
       case 'purge':

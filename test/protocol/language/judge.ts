@@ -21,6 +21,7 @@ export class Judge {
   readonly #truth = new Map<string, Truth>()
   readonly #told = new Set<string>()
   #before = new Map<string, FenceListing>()
+  readonly #excused = new Set<ShardId>()
 
   constructor(stores: ReadonlyMap<ShardId, ShardStore>, clock: Clock) {
     this.#stores = stores
@@ -33,16 +34,22 @@ export class Judge {
     else this.#truth.set(key, { tag, value: undefined, expiresAt: 0 })
   }
 
-  /** The shard was emptied on purpose: what it says from now on is compared with nothing before. */
-  forget(shard: ShardId): void {
+  /** The shard has lost state and is out of service: what it says does not count, and what it said before neither. */
+  excuse(shard: ShardId): void {
+    this.#excused.add(shard)
     for (const at of [...this.#before.keys()]) if (at.startsWith(`${shard} `)) this.#before.delete(at)
+  }
+
+  admit(shard: ShardId): void {
+    this.#excused.delete(shard)
   }
 
   async breaches(): Promise<string[]> {
     const found: string[] = []
     const now = new Map<string, FenceListing>()
     for (const [shard, store] of this.#stores)
-      for (const listing of await store.fences()) now.set(`${shard} ${listing.segment}`, listing)
+      for (const listing of this.#excused.has(shard) ? [] : await store.fences())
+        now.set(`${shard} ${listing.segment}`, listing)
     for (const [at, { record, bucketTicket }] of now) {
       const before = this.#before.get(at)
       for (const field of ['epoch', 'ticket', 'seq'] as const)
@@ -66,7 +73,7 @@ export class Judge {
     for (const segment of [bucketSegment(bucketId), tagSegment(tag)])
       for (const [shard, store] of this.#stores) {
         const record = await recordOf(store, segment, bucketId)
-        if (!serves(record, record.epoch, tag)) continue
+        if (!serves(record, record.epoch, tag) || this.#excused.has(shard)) continue
         owners.push(`${shard} as ${segment}`)
         const is = await this.#read(store, segment, key, tag, { role: 'owner', epoch: record.epoch })
         if (is !== expected)
@@ -75,7 +82,7 @@ export class Judge {
           )
       }
     if (owners.length > 1) found.push(`I1: ${key} is served by ${owners.join(' and ')}`)
-    if (owners.length === 0 && !(await this.#inFlight(key, tag, expected)))
+    if (owners.length === 0 && this.#excused.size === 0 && !(await this.#inFlight(key, tag, expected)))
       found.push(`I2: nobody serves ${key}`)
     return found
   }

@@ -1,11 +1,12 @@
 import { type Clock, seededRandom } from '../../../src/clock'
 import { murmur3 } from '../../../src/placement/hash'
 import type { SegmentId, ShardId } from '../../../src/placement/segment'
-import type { FenceListing, IngestRequest, SegmentAt, ShardStore } from '../../../src/shard-store'
+import type { Call, FenceListing, IngestRequest, SegmentAt, ShardStore } from '../../../src/shard-store'
 import { Deployment } from '../../../src/testing/simulation/deployment'
 import { VirtualTime } from '../../../src/testing/virtual-time'
 import type { Topology, TopologyStore } from '../../../src/topology-store'
 import type { Backend } from '../../scenarios/backends'
+import { ForgetfulStore } from './forgetful-store'
 import { Judge } from './judge'
 import { observedStore } from './observed-store'
 import { observedTopology } from './observed-topology'
@@ -35,6 +36,7 @@ export class Stage {
   #topology: TopologyStore | undefined
   #deployment: Deployment | undefined
   readonly #garbled = new Map<string, number>()
+  readonly #servers = new Map<ShardId, { forgetful: ForgetfulStore; moment: number }>()
   #id = ''
   #lines: string[] = []
 
@@ -62,7 +64,7 @@ export class Stage {
     const owners = new Int32Array([0])
     const weighed = shards.map((id) => ({ id, weight: 1 }))
     this.#id = (await this.#bareTopology.open({ buckets: 1, seed: 0, shards: weighed, owners })).id
-    for (const shard of shards) await this.#join(shard, this.#backend.store(shard, time))
+    for (const shard of shards) await this.#join(shard)
     await this.bare.get(shards[0]!)!.found([0])
     this.#deployment = new Deployment({
       time,
@@ -86,17 +88,33 @@ export class Stage {
     return times > 0
   }
 
-  async #join(shard: ShardId, store: ShardStore): Promise<void> {
-    const { clock } = this.time
-    await store.open({ topologyId: this.#id, shard, buckets: 1, clock })
+  async #join(shard: ShardId): Promise<void> {
+    const { tell, judge, time } = this
+    const { clock } = time
+    const name = (life: number) => (life === 1 ? shard : `${shard}${life}`)
+    const binding = { topologyId: this.#id, shard, buckets: 1, clock }
+    const forgetful = new ForgetfulStore((life) => this.#backend.store(name(life), time), binding)
+    await forgetful.open()
+    const { store } = forgetful
+    this.#servers.set(shard, { forgetful, moment: 0 })
     this.bare.set(shard, store)
     const broken = this.#breakage?.(store, { shard, all: this.bare, clock }) ?? store
     const garbled = garbledStore(broken, (key) => this.#garbles(shard, key))
-    const { tell, judge } = this
-    this.stores.set(
-      shard,
-      observedStore(garbled, shard, { clock, tell, written: (call) => judge.acknowledged(call) }),
-    )
+    const written = (call: Call) => judge.acknowledged(call)
+    this.stores.set(shard, observedStore(garbled, shard, { clock, tell, written }))
+  }
+
+  /** A moment that the shard will go back to when it is restarted. */
+  remember(shard: ShardId): void {
+    const server = this.#servers.get(shard)!
+    server.moment = server.forgetful.moment
+  }
+
+  /** From now on nobody is served by it, until it is admitted. */
+  async restart(shard: ShardId): Promise<void> {
+    const { forgetful, moment } = this.#servers.get(shard)!
+    await forgetful.restart(moment)
+    this.judge.excuse(shard)
   }
 
   get deployment(): Deployment {

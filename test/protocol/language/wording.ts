@@ -43,6 +43,8 @@ export function commandInWords(segment: string, command: FenceCommand): string {
       return `cutover ${segment} @${command.epoch} at seq ${command.seq}, ticket ${command.ticket}`
     case 'activate':
       return `activate ${segment} @${command.proof.epoch} at seq ${command.proof.seq}, ticket ${command.proof.ticket}`
+    case 'restore':
+      return `restore ${segment} @${command.epoch} ${command.peer ? `moved to ${command.peer}` : 'owned'}, ticket ${command.ticket}`
     case 'untrace':
     case 'purge':
       return `${command.step} ${segment} @${command.epoch}`
