@@ -32,6 +32,8 @@ export class Planner {
   readonly #shortlist: Shortlist
   #pool: number[] = []
   #swaps = 0
+  /** Looks since the last one that led to a move. */
+  #fruitless = 0
 
   constructor(input: PlannerInput) {
     this.layout = new Layout(input)
@@ -42,7 +44,7 @@ export class Planner {
   async plan(pace: Pace): Promise<PlannedMove[]> {
     const { maxMoves, items } = this.layout.input
     await this.#drain(pace)
-    const limit = Math.min(maxMoves, items) + REFINEMENTS
+    const limit = Math.min(maxMoves, items) + REFINEMENTS + this.#shortlist.looks
     for (let step = 0; step < limit; step++) {
       if (!this.#step()) break
       const rest = pace.rest()
@@ -81,6 +83,11 @@ export class Planner {
     // To look through all items costs far more than to look once more at those that were promising.
     if (made > 0 || !fresh) {
       if (made === 0) this.#pool = []
+      else this.#fruitless = 0
+      return true
+    }
+    if (++this.#fruitless < this.#shortlist.looks) {
+      this.#pool = []
       return true
     }
     const swapped = this.#swap(this.#pool)

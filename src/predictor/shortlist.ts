@@ -1,4 +1,5 @@
 import type { Layout } from './layout'
+import { TopItems } from './top-items'
 
 /** Items that are looked at closely in each step: so many of each size, and by ties to another shard. */
 const CLOSE_LOOKS = 32
@@ -10,6 +11,9 @@ export const SIZE_FLOOR = 0.1
 const CHEAPEST = 8
 /** Shards that are tried for each of them: the cheapest, and the one it is most tied to. */
 const TARGETS = 5
+/** Items that every look takes in, the hottest; and so many of the others, in turn, so that a look costs the same for any number. */
+const HOTTEST = 2048
+const OTHERS = 2048
 /** Items in a clump at most (Clay, Serafini et al. 2016). */
 const CLUMP = 6
 /** Items of another shard that an item may change places with. */
@@ -19,11 +23,32 @@ const SIMILAR = 8
 export class Shortlist {
   readonly #layout: Layout
   readonly #prices: Float64Array[]
+  /** Looked at every time. */
+  readonly #hottest: readonly number[]
+  /** Looked at in turn; the look that comes next begins with this one. */
+  readonly #others: readonly number[]
+  #next = 0
 
   constructor(layout: Layout) {
     this.#layout = layout
-    const { weights, columns } = layout.input
+    const { weights, columns, items } = layout.input
     this.#prices = weights.map(() => new Float64Array(columns))
+    const all = Array.from({ length: items }, (_, item) => item)
+    if (items <= HOTTEST + OTHERS) {
+      this.#hottest = all
+      this.#others = []
+      return
+    }
+    const top = new TopItems(HOTTEST)
+    for (const item of all) top.offer(item, layout.share[item]!)
+    this.#hottest = top.items().sort((a, b) => a - b)
+    const hot = new Set(this.#hottest)
+    this.#others = all.filter((item) => !hot.has(item))
+  }
+
+  /** Looks that it takes to have seen every item. */
+  get looks(): number {
+    return Math.max(1, Math.ceil(this.#others.length / OTHERS))
   }
 
   /** To be called after the layout has changed. */
@@ -39,7 +64,7 @@ export class Shortlist {
    */
   candidates(uneven: boolean): number[] {
     const { assignment, share, input } = this.#layout
-    const { items, columns, stride, offset, loads, fixed, graph, weights, objective, recurrence } = input
+    const { columns, stride, offset, loads, fixed, graph, weights, objective, recurrence } = input
     const classes = SIZE_CLASSES.map((floor) => ({
       floor: floor / weights.length,
       best: new Best(CLOSE_LOOKS),
@@ -49,7 +74,7 @@ export class Shortlist {
     const cheap = this.#cheapest()
     const width = cheap.length
     const costs = new Float64Array(width)
-    for (let item = 0; item < items; item++) {
+    for (const item of this.#look()) {
       if (fixed[item]) continue
       const from = assignment[item]!
       const own = share[item]!
@@ -78,6 +103,12 @@ export class Shortlist {
       }
     }
     return [...new Set([...classes.flatMap(({ best }) => best.items()), ...tied.items()])]
+  }
+
+  #look(): readonly number[] {
+    const others = this.#others.slice(this.#next, this.#next + OTHERS)
+    this.#next = this.#next + OTHERS < this.#others.length ? this.#next + OTHERS : 0
+    return others.length > 0 ? [...this.#hottest, ...others] : this.#hottest
   }
 
   /** Shards that an item may go to, the cheapest for its hours first; then the one that it is most tied to, and its own. */
@@ -116,11 +147,11 @@ export class Shortlist {
     return clump
   }
 
-  /** Items of each shard that can move, smallest first. */
+  /** The hottest items of each shard that can move, smallest first. */
   byShard(): number[][] {
     const { input, assignment, share } = this.#layout
     const onShard: number[][] = input.weights.map(() => [])
-    for (let item = 0; item < input.items; item++)
+    for (const item of this.#hottest)
       if (!input.fixed[item] && this.#layout.leads(item)) onShard[assignment[item]!]!.push(item)
     for (const list of onShard) list.sort((a, b) => share[a]! - share[b]! || a - b)
     return onShard
