@@ -28,6 +28,7 @@ interface Measured {
   readonly tags: number
   readonly bytes: number
   readonly loadMs: number
+  readonly loadCpuMs: number
   readonly pauseMs: number
   readonly placementMs: number
   readonly bytesWithSecondPlacement: number
@@ -108,13 +109,13 @@ async function bench(
 function report(name: string, rows: readonly Measured[]): void {
   const [none] = rows
   console.log(
-    `\n${name}     open   longest pause   bytes a tag   with a second placement   told of a change in (reads)   next placement`,
+    `\n${name}     open (of CPU)   longest pause   bytes a tag   with a second placement   told of a change in (reads)   next placement`,
   )
   for (const it of rows.slice(1)) {
     const bytes = ((it.bytes - none!.bytes) / it.tags).toFixed(1)
     const second = ((it.bytesWithSecondPlacement - none!.bytesWithSecondPlacement) / it.tags).toFixed(1)
     console.log(
-      `${it.tags}  ${ms(it.loadMs)}  ${ms(it.pauseMs)}  ${bytes}  ${second}  ${ms(it.toldMs)} (${it.reads})  ${ms(it.placementMs)}`,
+      `${it.tags}  ${ms(it.loadMs)} (${ms(it.loadCpuMs)})  ${ms(it.pauseMs)}  ${bytes}  ${second}  ${ms(it.toldMs)} (${it.reads})  ${ms(it.placementMs)}`,
     )
   }
   console.log(
@@ -187,10 +188,14 @@ async function child(kind: string, at: string): Promise<void> {
     redis ? redisTopology(redis) : lmdbTopology({ path: at, durability: 'process' })
   const delay = monitorEventLoopDelay({ resolution: 1 })
   delay.enable()
+  const cpu = process.cpuUsage()
   const start = performance.now()
   const topology = make(client)
-  const router = await ShardRouter.open({ shards: stores(), topology, pollMs: 1e9 })
+  const quiet = { pollMs: 1e9, migrator: { pollMs: 1e9 } }
+  const router = await ShardRouter.open({ shards: stores(), topology, ...quiet })
   const loadMs = performance.now() - start
+  const used = process.cpuUsage(cpu)
+  const loadCpuMs = (used.user + used.system) / 1000
   delay.disable()
   const held = [router.placement]
   const bytes = inUse()
@@ -226,6 +231,7 @@ async function child(kind: string, at: string): Promise<void> {
   const measured = {
     bytes,
     loadMs,
+    loadCpuMs,
     pauseMs: delay.max / 1e6,
     placementMs,
     bytesWithSecondPlacement,

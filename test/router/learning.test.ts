@@ -4,6 +4,7 @@ import type { FenceCommand } from '../../src/placement/fence'
 import { NO_FENCE } from '../../src/placement/fence'
 import { bucketSegment } from '../../src/placement/segment'
 import type { Answer, Call, ShardStore } from '../../src/shard-store'
+import type { TopologyDelta } from '../../src/topology-store'
 import { carryOut, errorOf, type Harness, inVirtualTime, keyIn, wrap } from './harness'
 
 /** Carries out a handoff of a bucket up to and including its commit, as a migrator that dies right then would. */
@@ -172,6 +173,45 @@ describe('a router with a map of yesterday', () => {
       expect(misled.metrics().searches).toBe(1)
       expect(errors.map(({ code }) => code)).toEqual(['TOPOLOGY_UNAVAILABLE'])
       await lost.close()
+    }),
+  )
+})
+
+describe('a change of the topology', () => {
+  it(
+    'reaches other routers in one message: they read nothing, unless one before it was lost',
+    inVirtualTime(async (h) => {
+      let hear: (delta?: TopologyDelta) => void = () => {}
+      const topology = wrap(h.topology, {
+        watch: (listener) => {
+          hear = listener
+          return () => {}
+        },
+      })
+      const router = await h.open({ topology, migrator: false, pollMs: 1e12 })
+      const revisions: number[] = []
+      router.on('topology', ({ revision }) => revisions.push(revision))
+      const { refreshes, revision } = router.metrics()
+      const told: TopologyDelta[] = []
+      h.topology.watch((delta) => told.push(delta!))
+      for (const epoch of [2, 3, 4, 5])
+        await h.topology.commit({ assignments: [{ segment: '#1', shard: 'abc'[epoch % 3]!, epoch }] })
+      await h.clock.sleep(1)
+      const before = router.placement
+      hear(told[0])
+      hear(told[0])
+      expect(router.placement.assignmentOf('#1')).toMatchObject({ shard: 'c', epoch: 2 })
+      expect(before.assignmentOf('#1').epoch).toBe(1)
+      expect(router.metrics().refreshes).toBe(refreshes)
+      // The second is late, the third comes without it.
+      hear(told[2])
+      expect(router.placement.assignmentOf('#1').epoch).toBe(2)
+      await h.clock.sleep(1)
+      expect(router.placement.assignmentOf('#1')).toMatchObject({ shard: 'c', epoch: 5 })
+      hear(told[1])
+      expect(router.placement.assignmentOf('#1').epoch).toBe(5)
+      expect(router.metrics().refreshes).toBe(refreshes + 1)
+      expect(revisions).toEqual([1, 2, 3, 4].map((it) => revision + it))
     }),
   )
 })

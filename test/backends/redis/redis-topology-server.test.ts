@@ -85,6 +85,8 @@ describe.skipIf(redisIsMissing).each(CLIENTS)('a topology in Redis, over $name',
     for (const [field, value] of [
       ['founding', '{"shards":["a"],"owners":""}'],
       ['shards', '{'],
+      ['format', '7'],
+      ['format', ''],
     ] as const) {
       const before = await admin.hget('~foreshard:t', field)
       await admin.hset('~foreshard:t', field, value)
