@@ -215,7 +215,7 @@ export const assignmentPromises: TopologyPromise[] = [
     name: 'whoever reads while others commit reads what stood at one revision',
     run: async ({ topology, clock }) => {
       await topology.open(FOUNDING)
-      const tags = Array.from({ length: 2000 }, (_, i) => entry(`{t${i}}`, 'a', 2))
+      const tags = Array.from({ length: 2500 }, (_, i) => entry(`{t${i}}`, 'a', 2))
       await topology.commit({ assignments: tags })
       // All of them move together, then half of them are merged and the others move back: no reader sees a part.
       let done = false
