@@ -45,7 +45,8 @@ export class RequestChecks {
     for (const call of calls) this.#call(call)
   }
 
-  #call({ segment, bucketId, epoch, key, tag, operation, proof }: Call): void {
+  #call(call: Call): void {
+    const { segment, bucketId, epoch, key, tag, operation, proof } = (call ?? {}) as Call
     this.segment({ segment, bucketId })
     checkKey(key, this.#keyRules)
     if (tag !== key) checkTag(tag, 'tag')

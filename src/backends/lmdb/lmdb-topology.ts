@@ -229,8 +229,13 @@ class LmdbTopologyLedger implements TopologyLedger {
     this.#stopPolling = undefined
   }
 
+  /** -1 where it cannot be read: whoever is told then reads it, and learns why. A timer has nobody to throw to. */
   #revision(): number {
-    return this.read(() => this.get('head')?.revision ?? 0)
+    try {
+      return this.read(() => this.get('head')?.revision ?? 0)
+    } catch {
+      return -1
+    }
   }
 
   #poll(): void {

@@ -224,8 +224,7 @@ class MemoryBucket implements LedgerBucket {
 }
 
 function parseCursor(cursor: string): [number, number] {
-  const [after, end] = cursor.split('.').map(Number)
-  if (!Number.isSafeInteger(after) || !Number.isSafeInteger(end))
-    throw invalid('cursor', 'is not one that this store gave')
-  return [after!, end!]
+  const found = /^(\d{1,15})\.(\d{1,15})$/.exec(cursor)
+  if (!found) throw invalid('cursor', 'is not one that this store gave')
+  return [Number(found[1]), Number(found[2])]
 }
