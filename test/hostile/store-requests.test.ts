@@ -144,9 +144,10 @@ describe.each(PLACES)('requests to a store of $name', ({ missing, open }) => {
       const before = await state()
       for (const request of NONSENSE) {
         const refusal = await refusalOf(() => send(request))
-        expect(String(refusal?.code), `${inspect(request, { depth: 4 }).slice(0, 300)}: ${refusal?.message}`).toMatch(
-          /^INVALID_/,
-        )
+        expect(
+          String(refusal?.code),
+          `${inspect(request, { depth: 4 }).slice(0, 300)}: ${refusal?.message}`,
+        ).toMatch(/^INVALID_/)
       }
       expect(await state()).toEqual(before)
     })
