@@ -10,15 +10,7 @@ import type { SegmentId, ShardId } from './placement/segment'
  */
 export interface ShardStore {
   readonly supports: ShardSupports
-  /**
-   * What `open` answered last, of a store whose server may be restarted meanwhile. Then it refuses everything with
-   * SHARD_MISMATCH and no effect until it is opened again, because the server may have lost its last steps.
-   */
-  readonly incarnation?: string
-  /**
-   * Binds the store to a shard of a topology; repeated by every router. A store of another shard refuses. Another
-   * incarnation than the last time means that state may have been lost.
-   */
+  /** Binds the store to a shard of a topology; repeated by every router. A store of another shard refuses. */
   open(binding: ShardBinding): Promise<{ incarnation: string }>
   /** Client operations, answered in their order. */
   execute(calls: readonly Call[]): Promise<Answer[]>

@@ -3,6 +3,8 @@ import { resolve } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { ErrorCode } from '../src/errors'
 import { FENCE_TABLE } from '../src/placement/fence-table'
+import { FAULT_KINDS } from '../src/testing/simulation'
+import { MUTANTS } from './mutations/mutants'
 
 const read = (path: string) => readFileSync(resolve(import.meta.dirname, '..', path), 'utf8')
 
@@ -24,16 +26,25 @@ describe('the documents', () => {
     expect([...named].sort()).toEqual(Object.keys(ErrorCode).sort())
   })
 
+  it('report on every mutant and every kind of fault that there is, and on no other', () => {
+    const block = read('docs/reliability.md').split('<!-- simulate -->')[1]!.split('<!-- /simulate -->')[0]!
+    const [, faults, , , mutants] = block.split(/^\| --- .*$/m).map((part) => part.split('\n'))
+    const first = (lines: readonly string[]) =>
+      lines.filter((line) => /\| \d+ \|/.test(line)).map((line) => line.split(' | ')[0]!.slice(2))
+    expect(first(faults!)).toEqual(FAULT_KINDS.map((kind) => `\`${kind}\``))
+    expect(first(mutants!)).toEqual(MUTANTS.map(({ name }) => name))
+  })
+
   it('lead somewhere: every relative link names a file that is there', () => {
     for (const page of [
       'README.md',
       'docs/architecture.md',
       'docs/protocol.md',
       'docs/errors.md',
-      'docs/hostile-input.md',
       'docs/stores.md',
       'docs/forecasting.md',
       'docs/placement.md',
+      'docs/reliability.md',
       'docs/glossary.md',
     ])
       for (const [, target] of read(page).matchAll(/\]\((?!https?:|#)([^)#]+)[^)]*\)/g))

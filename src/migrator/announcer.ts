@@ -1,6 +1,5 @@
 import { EventEmitter } from 'eventemitter3'
 import type { MoveFailure, MoveProgress, ReshardingProgress, ReshardingReport } from './progress'
-import type { RescueReport } from './rescue'
 import type { Cutover } from './work'
 
 export interface MigratorEvents {
@@ -10,8 +9,6 @@ export interface MigratorEvents {
   plan: [{ id: string; phase: 'begun' | 'taken over' | 'ended'; report?: ReshardingReport }]
   /** Fences contradict each other: somebody should look at the two shards. */
   conflict: [MoveFailure & { id: string }]
-  /** Shards came back as others than they were, and were made fit to serve. */
-  rescue: [RescueReport]
   /** Something went wrong in the background, and will be tried again. */
   error: [unknown]
 }

@@ -90,6 +90,10 @@ export class FaultInjector {
   readonly #process: SimulatedProcess | undefined
   readonly #onCrash: (() => void) | undefined
   #downUntil = Number.NEGATIVE_INFINITY
+  #instant = Number.NaN
+  #inThisInstant = 0
+  /** How often the caller had to be slowed down, because it goes on and on and never pauses. */
+  rushes = 0
   #late = 0
   /** The latest call, by its number, that has arrived. */
   #arrived = 0
@@ -139,6 +143,7 @@ export class FaultInjector {
     const fate = this.#fate(writes)
     const deadlyMoment = this.#chance(this.rates.crashes) ? Math.floor(this.#random() * 3) : undefined
     await this.#process?.running()
+    if (this.#isRush()) await this.#clock.sleep(1)
     if (deadlyMoment === 0) await this.#die()
     await this.#delay()
     if (erases && this.rates.slowErasesMs) {
@@ -204,6 +209,15 @@ export class FaultInjector {
     deliver().then(done, done)
   }
 
+  #isRush(): boolean {
+    const now = this.#clock.now()
+    if (now !== this.#instant) this.#inThisInstant = 0
+    this.#instant = now
+    if (++this.#inThisInstant <= RUSH) return false
+    this.rushes++
+    return true
+  }
+
   /** Never resolves, unless faults have ended meanwhile. */
   #die(): Promise<void> {
     if (this.#process && !this.#process.isDead && this.rates.crashes) {
@@ -236,6 +250,9 @@ export class FaultInjector {
     return Math.round(least + this.#random() * (most - least))
   }
 }
+
+/** Calls over one connection in one instant: virtual time would never pass for whoever never waits. */
+const RUSH = 5_000
 
 const SHARES = [
   'lostRequests',

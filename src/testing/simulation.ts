@@ -14,6 +14,7 @@ import { checkLinearizable, type HistoryOperation } from './linearizability'
 import { Deployment } from './simulation/deployment'
 import { DISTURBANCES, Disturbance } from './simulation/disturbance'
 import { Ending } from './simulation/ending'
+import { Openings } from './simulation/openings'
 import { watchedTopology } from './simulation/topology-watch'
 import { Watch } from './simulation/watch'
 import { weatherOf } from './simulation/weather'
@@ -38,7 +39,7 @@ export interface SimulationOptions {
   /** Moves, carves, rollbacks, crashes and outages. Default true. */
   disturbed?: boolean
   /**
-   * One tag is written to nearly all the time and moves often, so that cutovers need a hold. Default: of one seed in five.
+   * One tag is written to nearly all the time and moves often, so that cutovers need a hold. Default: of one seed in four.
    */
   hot?: boolean
   /** Share of the reshardings that compare both copies before the cutover; default 0.7. */
@@ -48,7 +49,7 @@ export interface SimulationOptions {
    * Default: nowhere, or in three seeds of ten somewhere.
    */
   crashAt?: string
-  /** Most values are written with a time to live. Default: of one seed in ten. */
+  /** Most values are written with a time to live. Default: of three seeds in twenty. */
   expiring?: boolean
   /** The bare stores; in memory by default. Those that do real work are to be wrapped in `externalStore`. */
   store?: (shard: ShardId, time: VirtualTime) => ShardStore
@@ -122,19 +123,20 @@ export async function simulation(options: SimulationOptions): Promise<Simulation
     story.push(`${String(Math.round(time.clock.now() - 1_000_000)).padStart(7)}  ${what}`)
 
   const watch = new Watch(time.clock, complain)
+  const openings = new Openings()
   const bare = new Map<ShardId, ShardStore>()
   const stores = new Map<ShardId, ShardStore>()
   for (let i = 0; i < shards; i++) {
     const shard = String.fromCharCode(97 + i)
     const random = randomOf(`store ${shard}`)
     bare.set(shard, options.store?.(shard, time) ?? memoryStore({ clock: time.clock, random }))
-    stores.set(shard, watch.store(shard, bare.get(shard)!))
+    stores.set(shard, watch.store(shard, openings.counted(bare.get(shard)!)))
   }
   const bareTopology =
     options.topology?.(time, randomOf('topology')) ??
     memoryTopology({ clock: time.clock, random: randomOf('topology') })
   const epochAt = (shard: ShardId, segment: SegmentId) => watch.epochAt(shard, segment)
-  const topology = watchedTopology(bareTopology, { complain, epochAt })
+  const topology = watchedTopology(openings.counted(bareTopology), { complain, epochAt })
   const tagNames = Array.from({ length: tags }, (_, i) => `t${i}`)
   const keys = tagNames.flatMap((tag) => Array.from({ length: keysPerTag }, (_, i) => `{${tag}}:${i}`))
 
@@ -256,7 +258,10 @@ export async function simulation(options: SimulationOptions): Promise<Simulation
     await time.run(main, 24 * 3_600_000)
   } catch (error) {
     problems.push(`the simulation ended with ${error instanceof Error ? error.stack : error}`)
+  } finally {
+    await openings.closeAll()
   }
+  if (deployment.rushes > 0) problems.push('a process sent request after request and never paused')
   for (const { key, kind, error } of history.unexpected)
     problems.push(
       `${kind} ${key} ended with an unexpected error: ${error instanceof Error ? error.stack : error}`,

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { FAULT_KINDS } from '../../src/testing/simulation'
+import { postgresIsMissing } from '../servers/postgres-server'
 import { redisIsMissing } from '../servers/redis-server'
 import { bundleWorker } from '../simulate/bundle'
 import { range, simulateAll } from '../simulate/fleet'
@@ -62,6 +63,14 @@ describe('every invariant holds after every step, every key is linearizable, eve
     'over a Redis server',
     async () => {
       await runSeeds('redis', 16)
+    },
+    TIMEOUT_MS,
+  )
+
+  it.skipIf(postgresIsMissing)(
+    'over a Postgres server',
+    async () => {
+      await runSeeds('postgres', 4, 1)
     },
     TIMEOUT_MS,
   )

@@ -1,4 +1,4 @@
-import { type ChildProcess, fork } from 'node:child_process'
+import { fork } from 'node:child_process'
 import { availableParallelism } from 'node:os'
 import type { StoreName } from './stores'
 import type { Outcome, Question } from './worker'
@@ -21,24 +21,29 @@ export async function simulateAll(
   onOutcome: (outcome: Outcome) => boolean,
 ): Promise<void> {
   let going = true
-  const runOne = (child: ChildProcess) =>
-    new Promise<void>((resolve, reject) => {
-      const next = () => {
-        const seed = going ? seeds.next() : { done: true as const, value: undefined }
-        if (seed.done) return child.disconnect()
-        child.send({ seed: seed.value, options } satisfies Question)
+  const runOne = () => {
+    let seed = seeds.next()
+    if (seed.done) return undefined
+    // Of how this process was started nothing is handed on: a bundle needs no loader.
+    const child = fork(worker, [store], { execArgv: ['--enable-source-maps'] })
+    return new Promise<void>((resolve, reject) => {
+      const ask = () => {
+        if (seed.done || !going) child.disconnect()
+        else child.send({ seed: seed.value, options } satisfies Question)
       }
       child.on('message', (outcome: Outcome) => {
         going &&= onOutcome(outcome)
-        next()
+        if (going) seed = seeds.next()
+        ask()
       })
       child.once('error', reject)
       child.once('exit', (code, signal) =>
         code === 0 ? resolve() : reject(new Error(`a worker ended with ${code ?? signal}`)),
       )
-      next()
+      ask()
     })
-  await Promise.all(Array.from({ length: workers }, () => runOne(fork(worker, [store]))))
+  }
+  await Promise.all(Array.from({ length: workers }, runOne))
 }
 
 export function* range(from: number, count = Number.POSITIVE_INFINITY): Generator<number> {

@@ -1,7 +1,10 @@
 import { parseArgs } from 'node:util'
 import { FAULT_KINDS } from '../../src/testing/simulation'
+import { huntAll } from '../mutations/hunt'
+import { MUTANTS } from '../mutations/mutants'
 import { bundleWorker } from './bundle'
 import { range, simulateAll } from './fleet'
+import { writeReport } from './report'
 import { STORES, type StoreName } from './stores'
 import { storyOf, Tally } from './tally'
 
@@ -65,3 +68,9 @@ try {
 }
 tell()
 process.exitCode = tally.failed.length > 0 ? 1 : 0
+if (values['write-report']) {
+  const caught = await huntAll(MUTANTS, operations, ({ mutant, seed }) =>
+    console.log(`mutant '${mutant.name}': ${seed ? `caught by seed ${seed}` : 'not caught'}`),
+  )
+  writeReport(tally, caught, `npm run simulate -- ${process.argv.slice(2).join(' ')}`)
+}

@@ -5,7 +5,7 @@ import type { Clock } from '../../src/clock'
 import type { ShardStore } from '../../src/shard-store'
 import { externalStore } from '../../src/testing/external-store'
 import type { SimulationOptions } from '../../src/testing/simulation'
-import type { TopologyStore } from '../../src/topology-store'
+import type { TopologyChange, TopologyStore } from '../../src/topology-store'
 
 type Stores = Pick<SimulationOptions, 'store' | 'topology'>
 
@@ -15,7 +15,7 @@ export interface Host {
   close(): Promise<void>
 }
 
-export const STORES = { memory, lmdb, redis } as const satisfies Record<string, () => Promise<Host>>
+export const STORES = { memory, lmdb, redis, postgres } as const satisfies Record<string, () => Promise<Host>>
 export type StoreName = keyof typeof STORES
 
 async function memory(): Promise<Host> {
@@ -29,8 +29,31 @@ function real(
 ): Stores {
   return {
     store: (shard, time) => externalStore(store(shard, time.clock), time),
-    topology: (time) => externalStore(topology(time.clock), time),
+    topology: (time) => toldOfCommits(externalStore(topology(time.clock), time)),
   }
+}
+
+/** A server's messages come when real time brings them; here who watches is told as soon as a commit is answered. */
+function toldOfCommits(topology: TopologyStore): TopologyStore {
+  const listeners = new Set<() => void>()
+  return new Proxy(topology, {
+    get(target, name) {
+      if (name === 'watch')
+        return (listener: () => void) => {
+          const own = () => listener()
+          listeners.add(own)
+          return () => listeners.delete(own)
+        }
+      if (name === 'commit')
+        return async (change: TopologyChange) => {
+          const revision = await target.commit(change)
+          if (revision !== undefined) for (const listener of listeners) listener()
+          return revision
+        }
+      const member = Reflect.get(target, name, target)
+      return typeof member === 'function' ? member.bind(target) : member
+    },
+  })
 }
 
 async function lmdb(): Promise<Host> {
@@ -83,5 +106,31 @@ async function redis(): Promise<Host> {
       for (const it of clients.values()) it.disconnect()
       await server.stop()
     },
+  }
+}
+
+/** One server of our own; every shard, and the topology, has tables of its own names, emptied for every simulation. */
+async function postgres(): Promise<Host> {
+  const { postgresStore, postgresTopology } = await import('../../src/backends/postgres')
+  const { emptied } = await import('../backends/postgres/places')
+  const { PostgresServer } = await import('../servers/postgres-server')
+  const server = await PostgresServer.start()
+  const pool = server.pool()
+  const tables = new Set<string>()
+  const table = (name: string) => {
+    tables.add(`simulated_${name}`)
+    return `simulated_${name}`
+  }
+  return {
+    run: async (simulate) => {
+      for (const name of tables) await emptied((sql) => pool.query(sql), name)
+      return simulate(
+        real(
+          (shard, clock) => postgresStore(pool, { table: table(shard), clock, durable: false }),
+          (clock) => postgresTopology(pool, { table: table('topology'), clock, durable: false }),
+        ),
+      )
+    },
+    close: () => server.stop(),
   }
 }

@@ -38,6 +38,7 @@ export function isIoredis(client: object): client is IoredisClient {
 }
 
 export class IoredisConnection implements RedisConnection {
+  generation = 0
   readonly #client: IoredisClient
   readonly #underway = new Set<IoredisCommand>()
 
@@ -48,6 +49,7 @@ export class IoredisConnection implements RedisConnection {
         "is set; Foreshard's keys are the application's keys: leave it out",
       )
     this.#client = client
+    client.on('ready', () => this.generation++)
     client.on('close', () => this.#abandon())
     client.on('end', () => this.#abandon())
   }

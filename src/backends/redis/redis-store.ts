@@ -52,6 +52,11 @@ export interface RedisStoreOptions {
   maxValueBytes?: number
   /** A cutover and an activation answer when so many replicas have them. */
   replicas?: { count: number; timeoutMs: number }
+  /**
+   * When the server was restarted or failed over. 'check': it goes on if it still has every fence step that this
+   * process knows of. 'refuse': it does not serve until it is opened again.
+   */
+  onRestart?: 'check' | 'refuse'
   /** Judges expiries and holds in place of the server's clock, for simulations. Keys then get no TTL of Redis. */
   clock?: Clock
   random?: Random
@@ -68,6 +73,7 @@ const FIELDS: Fields<RedisStoreOptions> = {
   cache: true,
   maxValueBytes: true,
   replicas: true,
+  onRestart: true,
   clock: true,
   random: true,
 }
@@ -89,9 +95,11 @@ class RedisStore implements ShardStore {
     checkFlag(durable, 'options.durable')
     if (!Number.isSafeInteger(maxValueBytes) || maxValueBytes < 1 || maxValueBytes > LARGEST_VALUE)
       throw invalid('options.maxValueBytes', `must be a whole number from 1 to ${LARGEST_VALUE}`)
-    const { cache = false, clock, random = systemRandom } = options
+    const { cache = false, onRestart = 'check', clock, random = systemRandom } = options
     checkFlag(cache, 'options.cache')
     checkTimeAndChance(clock, random)
+    if (onRestart !== 'check' && onRestart !== 'refuse')
+      throw invalid('options.onRestart', "must be 'check' or 'refuse'")
     this.#replicas = checkReplicas(options.replicas)
     this.supports = {
       atomicExecute: true,
@@ -106,7 +114,7 @@ class RedisStore implements ShardStore {
     }
     this.#checks = new RequestChecks(this.supports)
     const newId = () => Math.floor(random() * 2 ** 48).toString(16)
-    this.#server = new ShardServer(connectionOf(client), { prefix, cache, clock, newId })
+    this.#server = new ShardServer(connectionOf(client), { prefix, cache, onRestart, clock, newId })
     this.#calls = new CallQueue(this.#server)
   }
 
@@ -115,10 +123,6 @@ class RedisStore implements ShardStore {
     this.#checks.buckets = buckets
     this.#openers++
     return { incarnation }
-  }
-
-  get incarnation(): string {
-    return this.#server.incarnation
   }
 
   /** Closes it for one opener. The client is its owner's to close. */
@@ -150,9 +154,10 @@ class RedisStore implements ShardStore {
 
   async #step(at: SegmentAt, command: FenceCommand): Promise<StepAnswer> {
     const server = this.#server
-    const keys = [server.bucketKey(at.bucketId)]
+    const keys = [server.shardKey, server.bucketKey(at.bucketId)]
     const args = [server.time, nameOf(at.segment), JSON.stringify(command)]
-    const [ok, fields] = (await server.run(STEP, keys, args)) as [Reply, Reply[]]
+    const [ok, fields, steps] = (await server.run(STEP, keys, args)) as [Reply, Reply[], number]
+    server.noteSteps(steps)
     if (ok && this.#replicas && (command.step === 'cutover' || command.step === 'activate'))
       await server.replicated(this.#replicas.count, this.#replicas.timeoutMs)
     return { ok: ok !== null, record: recordOf(fields) }

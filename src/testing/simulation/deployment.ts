@@ -114,6 +114,11 @@ export class Deployment {
     return [...this.#faults].reduce((sum, faults) => sum + faults.underWay, 0)
   }
 
+  /** How often a process had to be slowed down that never pauses. */
+  get rushes(): number {
+    return [...this.#faults].reduce((sum, faults) => sum + faults.rushes, 0)
+  }
+
   get counts(): FaultCounts {
     const sum = {} as FaultCounts
     for (const faults of this.#faults)

@@ -54,6 +54,10 @@ export class BucketMirror implements BucketFences {
       for (const field of ['epoch', 'ticket', 'seq'] as const)
         if (record[field] < before[field])
           back.push(`${field} of ${segment} went back from ${before[field]} to ${record[field]}`)
+      // Of one attempt at an import: an older batch over a newer one.
+      const goesOn = before.state === 'importing' && record.state === 'importing'
+      if (goesOn && before.ticket === record.ticket && record.nextBatch < before.nextBatch)
+        back.push(`${segment} took batch ${record.nextBatch - 1} after batch ${before.nextBatch - 1}`)
       if (record.state !== 'none' || record.epoch > 0 || record.ticket > 0 || this.#records.has(segment))
         this.put(segment, record)
     }

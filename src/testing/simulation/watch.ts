@@ -1,7 +1,7 @@
 import type { Clock } from '../../clock'
 import { ErrorCode, isForeshardError } from '../../errors'
 import type { FenceCommand, FenceRecord } from '../../placement/fence'
-import { decide, FENCE_TABLE, type FenceRow } from '../../placement/fence-table'
+import { decide } from '../../placement/fence-table'
 import {
   bucketSegment,
   isTagSegment,
@@ -24,18 +24,9 @@ import type {
   SegmentAt,
   ShardStore,
 } from '../../shard-store'
+import { Chronicle, describe } from './chronicle'
 import { type BucketMirror, FenceMirror } from './fence-mirror'
 import { Truth } from './truth'
-
-/** Steps of a bucket that are told with what is wrong with it. */
-const TOLD = 16
-/** One fault makes many problems; the first ones tell. */
-const MOST_PROBLEMS = 8
-
-/** How a row of the fence table is named in counts. */
-export function rowName({ step, from, guard, to }: FenceRow): string {
-  return `${step}: ${from.join('|')} -> ${to}${guard.startsWith('repeat') ? ', repeated' : ''}`
-}
 
 /**
  * Looks at the bare stores of a deployment, below all faults, after every atomic step: fences against the invariants of
@@ -44,19 +35,20 @@ export function rowName({ step, from, guard, to }: FenceRow): string {
  */
 export class Watch {
   readonly fences = new FenceMirror()
-  /** How often each row of the fence table was taken. */
-  readonly rows: Record<string, number> = Object.fromEntries(FENCE_TABLE.map((row) => [rowName(row), 0]))
   checks = 0
   readonly #truth = new Truth()
   readonly #stores = new Map<ShardId, ShardStore>()
   readonly #clock: Clock
-  readonly #complain: (what: string) => void
-  readonly #steps = new Map<number, string[]>()
-  #problems = 0
+  readonly #chronicle: Chronicle
 
   constructor(clock: Clock, complain: (what: string) => void) {
     this.#clock = clock
-    this.#complain = complain
+    this.#chronicle = new Chronicle(clock, complain)
+  }
+
+  /** How often each row of the fence table was taken. */
+  get rows(): Record<string, number> {
+    return this.#chronicle.rows
   }
 
   store(shard: ShardId, store: ShardStore): ShardStore {
@@ -110,7 +102,14 @@ export class Watch {
     if (proof && bucket.record(segment).state === 'importing') {
       const decision = decide(bucket, segment, { step: 'activate', proof }, this.#clock.now())
       if (decision.ok) {
-        this.#took(shard, bucketId, segment, { step: 'activate', proof }, decision.row, decision.record)
+        this.#chronicle.took(
+          shard,
+          bucketId,
+          segment,
+          { step: 'activate', proof },
+          decision.row,
+          decision.record,
+        )
         bucket.put(segment, decision.record)
       }
     }
@@ -123,14 +122,17 @@ export class Watch {
     }
     this.checks++
     if (!owns) {
-      this.#problem(bucketId, `I1: ${shard} served ${what}, and has that ${record.state} @ ${record.epoch}`)
+      this.#chronicle.problem(
+        bucketId,
+        `I1: ${shard} served ${what}, and has that ${record.state} @ ${record.epoch}`,
+      )
       return
     }
     const wrong = this.#truth.carriedOut(call, answer, this.#clock.now())
-    if (wrong) this.#problem(bucketId, `I3: ${shard}: ${wrong}`)
+    if (wrong) this.#chronicle.problem(bucketId, `I3: ${shard}: ${wrong}`)
     if (answer.seq > record.seq) {
       bucket.put(segment, { ...record, seq: answer.seq })
-      this.#tell(bucketId, `${shard}: ${what}, seq ${answer.seq}`)
+      this.#chronicle.tell(bucketId, `${shard}: ${what}, seq ${answer.seq}`)
     }
   }
 
@@ -143,9 +145,9 @@ export class Watch {
     { reason }: Refusal,
   ): void {
     if (reason === 'elsewhere') {
-      if (owns) this.#problem(bucketId, `I7: ${shard} owns it and refused ${what}`)
+      if (owns) this.#chronicle.problem(bucketId, `I7: ${shard} owns it and refused ${what}`)
     } else if (!owns || record.export === 0 || this.#clock.now() >= record.holdUntil)
-      this.#problem(bucketId, `I7: ${shard} held ${what} back without a hold`)
+      this.#chronicle.problem(bucketId, `I7: ${shard} held ${what} back without a hold`)
   }
 
   // --- steps of migrators ---
@@ -186,10 +188,6 @@ export class Watch {
         ? { step: 'sweep', ticket: request.ticket, empty: false }
         : { step: 'purge', epoch: request.epoch }
     this.#look(shard, store, bucketId, segment, step, answer)
-    answer.then(
-      (it) => it.ok && it.deleted > 0 && this.#checkSpoiled(shard, request),
-      () => {},
-    )
     for (const [other, record] of this.fences.bucket(shard, bucketId).records) {
       const at = { segment: other, bucketId }
       const when = `after a ${request.step} of ${segment}`
@@ -201,21 +199,16 @@ export class Watch {
   }
 
   /** Nothing may build on a copy of which keys are gone. */
-  #checkSpoiled(shard: ShardId, { segment, bucketId }: SegmentAt): void {
+  #checkSpoiled(shard: ShardId, bucketId: number, segment: SegmentId): void {
     const tag = tagOfSegment(segment)
-    // What it deleted is known now, what it made of the fences is known with the look that follows.
-    queueMicrotask(() => {
-      for (const [other, { state, intact, carved }] of this.fences.bucket(shard, bucketId).records)
-        if (
-          state === 'moved' &&
-          intact &&
-          (other === segment || (tag && !isTagSegment(other) && !carved.has(tag)))
+    for (const [other, { state, intact, carved }] of this.fences.bucket(shard, bucketId).records) {
+      const held = other === segment || (tag !== undefined && !isTagSegment(other) && !carved.has(tag))
+      if (state === 'moved' && intact && held)
+        this.#chronicle.problem(
+          bucketId,
+          `the copy of ${other} on ${shard} counts as intact, and keys of it were deleted`,
         )
-          this.#problem(
-            bucketId,
-            `the copy of ${other} on ${shard} counts as intact, and keys of it were deleted`,
-          )
-    })
+    }
   }
 
   // --- what is read for a copy ---
@@ -226,7 +219,8 @@ export class Watch {
       this.checks++
       for (const entry of page.entries) {
         const wrong = this.#truth.differs(entry, this.#clock.now())
-        if (wrong) this.#problem(request.bucketId, `I3: ${shard}, which owns ${request.segment}: ${wrong}`)
+        if (wrong)
+          this.#chronicle.problem(request.bucketId, `I3: ${shard}, which owns ${request.segment}: ${wrong}`)
       }
     })
   }
@@ -237,7 +231,7 @@ export class Watch {
     const { segment, bucketId, after, limit } = request
     const { changes } = answer
     const complain = (what: string) =>
-      this.#problem(bucketId, `I3: the change log of ${segment} on ${shard}: ${what}`)
+      this.#chronicle.problem(bucketId, `I3: the change log of ${segment} on ${shard}: ${what}`)
     const now = this.#clock.now()
     const told = new Set<string>()
     for (const { key, entry } of changes) {
@@ -262,12 +256,14 @@ export class Watch {
     bucketId: number,
     segment: SegmentId,
     command?: FenceCommand,
-    answer?: Promise<{ ok: boolean }>,
+    answer?: Promise<{ ok: boolean; deleted?: number }>,
   ): void {
     let ok: boolean | undefined
+    let deleted = 0
     answer?.then(
       (it) => {
         ok = it.ok
+        deleted = it.deleted ?? 0
       },
       () => {},
     )
@@ -280,21 +276,22 @@ export class Watch {
       const back = bucket.take(listings)
       const { epoch, state } = bucket.record(segment)
       if (ok && command && 'ticket' in command && bucket.ticket < command.ticket)
-        this.#problem(
+        this.#chronicle.problem(
           bucketId,
           `I6: ${shard} granted ${describe(command)} of ${segment} and forgot its ticket`,
         )
       if (command?.step === 'split' && epoch > before.epoch) this.#truth.carve(segment, bucketId)
       if (command?.step === 'merge' && state !== before.state) this.#truth.fold(segment, bucketId)
-      for (const what of back) this.#problem(bucketId, `I6: on ${shard} ${what}`)
+      for (const what of back) this.#chronicle.problem(bucketId, `I6: on ${shard} ${what}`)
       for (const [other, { state, seq }] of bucket.records)
         if (state === 'owned' && seq !== this.#truth.seq(other))
-          this.#problem(
+          this.#chronicle.problem(
             bucketId,
             `I3: ${shard} owns ${other} at seq ${seq}, after ${this.#truth.seq(other)} writes`,
           )
+      if (deleted > 0) this.#checkSpoiled(shard, bucketId, segment)
       const wrong = this.fences.contradiction(bucketId)
-      if (wrong) this.#problem(bucketId, wrong)
+      if (wrong) this.#chronicle.problem(bucketId, wrong)
     }
     looked.then(check).catch((error) => this.#failed(error))
   }
@@ -309,26 +306,13 @@ export class Watch {
   ): void {
     const decision = decide(bucket, segment, command, this.#clock.now())
     if (ok !== undefined && ok !== decision.ok)
-      this.#problem(
+      this.#chronicle.problem(
         bucket.bucketId,
         `${shard} ${ok ? 'granted' : 'refused'} ${command.step} of ${segment}, against the table: it is ${decision.record.state} @ ${decision.record.epoch} there`,
       )
-    if (decision.ok) this.#took(shard, bucket.bucketId, segment, command, decision.row, decision.record)
-    else this.#tell(bucket.bucketId, `${shard}: refused ${describe(command)} of ${segment}`)
-  }
-
-  #took(
-    shard: ShardId,
-    bucketId: number,
-    segment: SegmentId,
-    command: FenceCommand,
-    row: FenceRow,
-    { state, epoch }: FenceRecord,
-  ): void {
-    const name = rowName(row)
-    this.rows[name] = (this.rows[name] ?? 0) + 1
-    const repeated = row.guard.startsWith('repeat') ? ', repeated' : ''
-    this.#tell(bucketId, `${shard}: ${describe(command)} of ${segment}${repeated}, ${state} @ ${epoch}`)
+    if (decision.ok)
+      this.#chronicle.took(shard, bucket.bucketId, segment, command, decision.row, decision.record)
+    else this.#chronicle.tell(bucket.bucketId, `${shard}: refused ${describe(command)} of ${segment}`)
   }
 
   /** Reads a segment in the instant after a step: it must be all that was ever written and not deleted. */
@@ -353,7 +337,7 @@ export class Watch {
         now,
         base,
       )
-      if (wrong) this.#problem(bucketId, `I3: the copy of ${segment} on ${shard} ${when}: ${wrong}`)
+      if (wrong) this.#chronicle.problem(bucketId, `I3: the copy of ${segment} on ${shard} ${when}: ${wrong}`)
     }
     store
       .scan({ segment, bucketId, as, want: 'values', limit: 10_000 })
@@ -363,7 +347,7 @@ export class Watch {
 
   /** A request that comes when everybody has closed the store is refused, and so is the look at what it did. */
   #failed(error: Error): void {
-    if (!isForeshardError(error, ErrorCode.CLOSED)) this.#complain(`the watch failed: ${error.stack}`)
+    if (!isForeshardError(error, ErrorCode.CLOSED)) this.#chronicle.failed(error)
   }
 
   #record(shard: ShardId, { segment, bucketId }: SegmentAt): FenceRecord {
@@ -377,25 +361,4 @@ export class Watch {
       return it
     })
   }
-
-  #tell(bucketId: number, line: string): void {
-    const steps = this.#steps.get(bucketId)
-    const at = `${String(Math.round(this.#clock.now() - 1_000_000)).padStart(7)}  ${line}`
-    if (!steps) this.#steps.set(bucketId, [at])
-    else if (steps.push(at) > 4 * TOLD) steps.splice(0, 3 * TOLD)
-  }
-
-  #problem(bucketId: number, what: string): void {
-    if (++this.#problems > MOST_PROBLEMS) return
-    const last = (this.#steps.get(bucketId) ?? []).slice(-TOLD)
-    this.#complain(
-      [what, `  the last steps on #${bucketId} and its tags:`, ...last.map((line) => `  ${line}`)].join('\n'),
-    )
-  }
-}
-
-function describe(command: FenceCommand): string {
-  const { step, ...rest } = command
-  const named = Object.entries(rest).filter(([, value]) => typeof value === 'number')
-  return [step, ...named.map(([name, value]) => `${name} ${value}`)].join(' ')
 }

@@ -28,13 +28,13 @@ export function weatherOf(random: Random): Weather {
   }
   // Damage is found by nothing else.
   const damagedBatches = oneOf(0, 0, 0, 0.1)
-  const expiring = random() < 0.1
+  const expiring = random() < 0.15
   return {
     rates: { ...rates, damagedBatches },
     verified: damagedBatches > 0 ? 1 : 0.7,
     expiring,
     // A hot key that expires all the time is more than the checker can decide.
-    hot: !expiring && random() < 0.2,
+    hot: !expiring && random() < 0.3,
     // Small batches, so that few keys make many.
     batchKeys: oneOf(1, 2, 256),
     crashAt: random() < 0.3 ? oneOf(...HANDOFF_STEPS) : undefined,

@@ -316,10 +316,9 @@ local ROWS = {
     { 'nim', function(c, r) return c.peer == '' and r.epoch < c.epoch and bucketTicket <= c.ticket
         and (r.intact or not c.intact) end,
       function(c, r, p) return restore(c, r, p, 'o') end },
-    { 'm', function(c, r) return c.peer ~= '' and r.epoch <= c.epoch and bucketTicket <= c.ticket end,
+    { 'nimo', function(c, r) return c.peer ~= '' and r.epoch < c.epoch and bucketTicket <= c.ticket end,
       function(c, r, p) return restore(c, r, p, 'm') end },
-    { 'nio', function(c, r) return c.peer ~= '' and r.epoch < c.epoch and bucketTicket <= c.ticket end,
-      function(c, r, p) return restore(c, r, p, 'm') end },
+    { 'm', function(c, r) return c.peer ~= '' and r.epoch == c.epoch and r.ticket == c.ticket end, unchanged },
   },
 }
 
@@ -333,7 +332,7 @@ end
 
 -- Carries it out. A step must be possible also when the memory is full, and Redis lets a script go on that has deleted
 -- something: so each begins by deleting what is not there.
-local function apply(change)
+local function apply(change, shard)
   if #change.records == 0 and change.ticket == nil then return end
   call('DEL', bucket .. ':-')
   for _, it in ipairs(change.records) do write(it[1], it[2]) end
@@ -346,5 +345,7 @@ local function apply(change)
     call('HSET', bucket, '*x', exporting)
   end
   for _, p in ipairs(change.clear or {}) do call('UNLINK', bucket .. ':l' .. p) end
+  -- Counted, so that whoever remembers the count can tell a server that lost steps.
+  if shard then call('HINCRBY', shard, 'steps', 1) end
 end
 `
