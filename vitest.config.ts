@@ -21,6 +21,8 @@ export default defineConfig({
     include: ['test/**/*.test.ts'],
     testTimeout: 60_000,
     hookTimeout: 60_000,
+    // Vitest leaves a core free by itself, which on two cores is half of them.
+    maxWorkers: '100%',
     reporters: ['default', './test/closing-line.ts'],
   },
 })

@@ -10,7 +10,15 @@ import type { SegmentId, ShardId } from './placement/segment'
  */
 export interface ShardStore {
   readonly supports: ShardSupports
-  /** Binds the store to a shard of a topology; repeated by every router. A store of another shard refuses. */
+  /**
+   * What `open` answered last, of a store whose server may be restarted meanwhile. Then it refuses everything with
+   * SHARD_MISMATCH and no effect until it is opened again, because the server may have lost its last steps.
+   */
+  readonly incarnation?: string
+  /**
+   * Binds the store to a shard of a topology; repeated by every router. A store of another shard refuses. Another
+   * incarnation than the last time means that state may have been lost.
+   */
   open(binding: ShardBinding): Promise<{ incarnation: string }>
   /** Client operations, answered in their order. */
   execute(calls: readonly Call[]): Promise<Answer[]>

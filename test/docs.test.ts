@@ -41,6 +41,7 @@ describe('the documents', () => {
       'docs/architecture.md',
       'docs/protocol.md',
       'docs/errors.md',
+      'docs/hostile-input.md',
       'docs/stores.md',
       'docs/forecasting.md',
       'docs/placement.md',

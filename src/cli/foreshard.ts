@@ -23,6 +23,9 @@ const COMMANDS = new Map([
   ['predict', { run: predictCommand, help: PREDICT_HELP }],
 ])
 
+/** Characters: what was given may be of any length. */
+const LONGEST_MESSAGE = 2_000
+
 /** One run of the program; returns its exit code. */
 export async function foreshard(args: readonly string[], terminal: Terminal): Promise<ExitCode> {
   const [name, ...rest] = args
@@ -41,7 +44,8 @@ export async function foreshard(args: readonly string[], terminal: Terminal): Pr
     await command.run(rest, terminal)
     return ExitCode.OK
   } catch (error) {
-    terminal.stderr.write(`foreshard: ${error instanceof Error ? error.message : String(error)}\n`)
+    const message = error instanceof Error ? error.message : String(error)
+    terminal.stderr.write(`foreshard: ${message.slice(0, LONGEST_MESSAGE)}\n`)
     return exitCodeOf(error)
   }
 }

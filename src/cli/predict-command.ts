@@ -1,5 +1,6 @@
 import { ManualClock, seededRandom } from '../clock'
 import { Placement } from '../placement/assignment'
+import { MOST_SHARDS } from '../placement/ring'
 import type { ShardAssignmentPrediction } from '../predictor/prediction'
 import { Predictor } from '../predictor/predictor'
 import { duration, openLog, parse, schemaOf, shardsOf, usage, whole } from './arguments'
@@ -44,7 +45,8 @@ export async function predictCommand(args: readonly string[], terminal: Terminal
     return
   }
   const given = shardsOf(values.shards)
-  if (given === 0) throw usage('--shards: at least one')
+  if (typeof given === 'number' && (given < 1 || given > MOST_SHARDS))
+    throw usage(`--shards: from 1 to ${MOST_SHARDS}`)
   const shards = typeof given === 'number' ? Array.from({ length: given }, (_, i) => `s${i + 1}`) : given
   const intervalMs = duration('interval', values.interval) ?? 3_600_000
   const horizonMs = duration('horizon', values.horizon)

@@ -1,5 +1,6 @@
 import { EventEmitter } from 'eventemitter3'
 import type { MoveFailure, MoveProgress, ReshardingProgress, ReshardingReport } from './progress'
+import type { RescueReport } from './rescue'
 import type { Cutover } from './work'
 
 export interface MigratorEvents {
@@ -9,6 +10,8 @@ export interface MigratorEvents {
   plan: [{ id: string; phase: 'begun' | 'taken over' | 'ended'; report?: ReshardingReport }]
   /** Fences contradict each other: somebody should look at the two shards. */
   conflict: [MoveFailure & { id: string }]
+  /** Shards came back as others than they were, and were made fit to serve. */
+  rescue: [RescueReport]
   /** Something went wrong in the background, and will be tried again. */
   error: [unknown]
 }

@@ -13,10 +13,15 @@ const ERASED_AT_ONCE = 500
  * Step 8. The commit at the source has happened; from here on nobody can undo it, and any router that shows the proof may
  * come first.
  */
-export async function activate(work: Work, segment: SegmentId, proof: Proof): Promise<FenceRecord> {
-  return step(work, work.gate, 'activate', segment, async () => {
+export async function activate(
+  work: Work,
+  segment: SegmentId,
+  proof: Proof,
+  gate = work.gate,
+): Promise<FenceRecord> {
+  return step(work, gate, 'activate', segment, async () => {
     const at = segmentAt(work, segment)
-    const answer = await work.gate.ask(proof.shard, (store) => store.step(at, { step: 'activate', proof }))
+    const answer = await gate.ask(proof.shard, (store) => store.step(at, { step: 'activate', proof }))
     if (!answer.ok) throw new Refusal('activate', segment, proof.shard, answer.record)
     return answer.record
   })

@@ -24,7 +24,8 @@ export const STEPS = [
   'carve',
   'merge',
 ] as const
-export type Step = (typeof STEPS)[number]
+/** A rescue is no part of a handoff. */
+export type Step = (typeof STEPS)[number] | 'rescue'
 
 /** Where a failpoint is called: before and after every step. */
 export const HANDOFF_STEPS: readonly string[] = STEPS.flatMap((step) => [`${step}:before`, `${step}:after`])
@@ -43,6 +44,17 @@ export interface GateKeeping {
   readonly crash: (cause: unknown) => void
   /** Notices a lease that ran out while the process slept. */
   readonly check: () => void
+  /** Why a shard may not be used now, if that is so. */
+  readonly refusal: (shard: ShardId) => ForeshardError | undefined
+  /** The store of a shard is not what it was when it was opened. */
+  readonly onMismatch: (shard: ShardId) => void
+}
+
+/** How long requests are repeated before their failure counts. */
+export interface Patience {
+  readonly ms: number
+  /** A shard has not answered since then; undefined: it has. */
+  readonly onOutage: (shard: ShardId, since: number | undefined) => void
 }
 
 /** Tries of one request. The pauses between them grow from 25 ms to 2 s, together a few seconds. */
@@ -61,15 +73,41 @@ const ANSWERED = Symbol('answered')
 export class Gate {
   readonly signal: AbortSignal
   readonly #keeping: GateKeeping
+  readonly #patience: Patience | undefined
+  /** How long the topology may take. */
+  readonly #topologyMs: number
 
-  constructor(keeping: GateKeeping, signal: AbortSignal) {
+  constructor(keeping: GateKeeping, signal: AbortSignal, patience?: Patience, topologyMs = 0) {
     this.#keeping = keeping
     this.signal = signal
+    this.#patience = patience
+    this.#topologyMs = topologyMs
   }
 
   /** A gate that is closed by any of these signals as well. */
   narrowed(...signals: AbortSignal[]): Gate {
-    return new Gate(this.#keeping, AbortSignal.any([this.signal, ...signals]))
+    return new Gate(
+      this.#keeping,
+      AbortSignal.any([this.signal, ...signals]),
+      this.#patience,
+      this.#topologyMs,
+    )
+  }
+
+  /** A gate that is closed when the lease is lost, and until then waits so long for the topology. */
+  leased(lost: AbortSignal, topologyMs: number): Gate {
+    return new Gate(this.#keeping, AbortSignal.any([this.signal, lost]), this.#patience, topologyMs)
+  }
+
+  /** A gate that waits for shards which do not answer. */
+  patient(patience: Patience): Gate {
+    return new Gate(this.#keeping, this.signal, patience, this.#topologyMs)
+  }
+
+  /** A gate to shards that serve nobody yet. */
+  toAll(): Gate {
+    const keeping = { ...this.#keeping, refusal: () => undefined }
+    return new Gate(keeping, this.signal, this.#patience, this.#topologyMs)
   }
 
   /** Throws why the gate is closed, if it is. */
@@ -92,6 +130,8 @@ export class Gate {
       const store = this.#keeping.store(shard)
       if (!store)
         throw new ForeshardError(ErrorCode.UNKNOWN_SHARD, `shard ${shard} has no store here`, { shard })
+      const refusal = this.#keeping.refusal(shard)
+      if (refusal) throw refusal
       return request(store)
     })
   }
@@ -108,6 +148,7 @@ export class Gate {
   }
 
   async #persist<T>(whom: string, shard: ShardId | undefined, request: () => Promise<T>): Promise<T> {
+    let since: number | undefined
     for (let tries = 1; ; tries++) {
       this.pass()
       const rest = this.#keeping.breather.rest()
@@ -116,9 +157,20 @@ export class Gate {
         this.pass()
       }
       try {
-        return await this.#inTime(whom, shard, request)
+        const answer = await this.#inTime(whom, shard, request)
+        if (since !== undefined && shard !== undefined) this.#patience?.onOutage(shard, undefined)
+        return answer
       } catch (error) {
-        if (tries === TRIES || isFinal(error)) throw asForeshardError(error, whom, shard)
+        if (isFinal(error)) throw error
+        if (shard !== undefined && isForeshardError(error, ErrorCode.SHARD_MISMATCH))
+          this.#keeping.onMismatch(shard)
+        since ??= this.#keeping.clock.now()
+        const forMs = this.#keeping.clock.now() - since
+        if (this.#patience && shard !== undefined && !isForeshardError(error, ErrorCode.SHARD_FULL)) {
+          if (forMs >= this.#patience.ms) throw outage(error, shard, forMs)
+          this.#patience.onOutage(shard, since)
+        } else if (tries >= TRIES && (shard !== undefined || forMs >= this.#topologyMs))
+          throw asForeshardError(error, whom, shard)
         await this.pause(tries)
       }
     }
@@ -160,7 +212,6 @@ const FINAL: ReadonlySet<ErrorCode> = new Set([
   ErrorCode.INVALID_KEY,
   ErrorCode.INVALID_VALUE,
   ErrorCode.UNKNOWN_SHARD,
-  ErrorCode.SHARD_MISMATCH,
   ErrorCode.TOPOLOGY_MISMATCH,
   ErrorCode.TOPOLOGY_CORRUPT,
   ErrorCode.NOT_SUPPORTED,
@@ -169,11 +220,29 @@ const FINAL: ReadonlySet<ErrorCode> = new Set([
 
 /** Whether the same request would fail again. */
 function isFinal(error: unknown): boolean {
-  return isForeshardError(error) && FINAL.has(error.code)
+  return isForeshardError(error) ? FINAL.has(error.code) : isMistake(error)
+}
+
+const MISTAKES = [TypeError, ReferenceError, RangeError, SyntaxError]
+
+/** An error of whoever wrote the program, not of what it works with. */
+export function isMistake(error: unknown): boolean {
+  // With a cause it is how some clients report a connection that failed.
+  return MISTAKES.some((mistake) => error instanceof mistake) && (error as Error).cause === undefined
+}
+
+function outage(error: unknown, shard: ShardId, forMs: number): ForeshardError {
+  const message = error instanceof Error ? error.message : String(error)
+  const seconds = Math.round(forMs / 1000)
+  return new ForeshardError(
+    ErrorCode.SHARD_UNAVAILABLE,
+    `shard ${shard} did not answer for ${seconds} s: ${message}`,
+    { shard, cause: error },
+  )
 }
 
 function asForeshardError(error: unknown, whom: string, shard: ShardId | undefined): ForeshardError {
-  if (isForeshardError(error)) return error
+  if (isForeshardError(error) && error.code !== ErrorCode.SHARD_MISMATCH) return error
   const code = shard === undefined ? ErrorCode.TOPOLOGY_UNAVAILABLE : ErrorCode.SHARD_UNAVAILABLE
   return new ForeshardError(code, `${whom}: ${error instanceof Error ? error.message : error}`, {
     shard,

@@ -49,7 +49,7 @@ export async function handoff(work: Work, attempt: Attempt): Promise<void> {
   work.onCutover({ segment, from, to, epoch: proof.epoch, seq: proof.seq, heldMs })
 
   // 8. Activate.
-  await activate(work, segment, proof)
+  await activate(work, segment, proof, work.patient)
 
   // 9. Publish, 10. retain.
   await publish(

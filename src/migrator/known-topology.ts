@@ -68,6 +68,10 @@ export class KnownTopology {
     return this.#retained.values()
   }
 
+  isRetained(segment: SegmentId, shard: ShardId, epoch: number): boolean {
+    return this.#retained.has(nameOf({ segment, shard, epoch }))
+  }
+
   /** How often the store was asked. */
   get reads(): number {
     return this.#reads

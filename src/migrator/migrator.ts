@@ -4,15 +4,16 @@ import { bucketSegment, type SegmentId, type ShardId } from '../placement/segmen
 import type { ShardStore } from '../shard-store'
 import type { MoveEntry, PlanEntry, TopologyStore } from '../topology-store'
 import { Announcer, type MigratorEvents } from './announcer'
-import { type Failpoint, Gate } from './gate'
+import { type Failpoint, Gate, isMistake } from './gate'
 import { Stop } from './interruption'
 import { KnownTopology } from './known-topology'
 import { MigratorLease } from './lease'
+import type { Office } from './office'
 import { checkRequest, type PlanRequest, planEntry, refusalOf } from './plan'
 import type { MoveFailure, MoveProgress, ReshardingProgress, ReshardingReport } from './progress'
 import { ProgressBoard } from './progress-board'
 import { readOff } from './resharding'
-import { cancelled, type Office, Tenure } from './tenure'
+import { cancelled, Tenure } from './tenure'
 
 export interface MigratorOptions {
   readonly topology: TopologyStore
@@ -33,6 +34,17 @@ export interface MigratorOptions {
   readonly batchBytes?: number
   /** Longest pause of writes at a cutover, as the shard measures it. */
   readonly maxHoldMs?: number
+  /** How long a plan waits for a shard that does not answer, before it undoes what has not been cut over. */
+  readonly outageMs?: number
+  /**
+   * The names by which the stores of shards answer now, asked of the shards themselves where they are not those that the
+   * topology knows: whoever does not know of a restart yet would take it back.
+   */
+  readonly incarnations?: () => Promise<ReadonlyMap<ShardId, string>>
+  /** Why a shard may not be used now, if that is so. */
+  readonly refusal?: (shard: ShardId) => ForeshardError | undefined
+  /** Told of a store that is not what it was when it was opened. */
+  readonly onMismatch?: (shard: ShardId) => void
   /** For tests: called before and after every step; where it throws, this migrator dies on the spot. */
   readonly failpoint?: Failpoint
 }
@@ -60,6 +72,7 @@ export class Migrator {
   readonly #random: Random
   readonly #holder: string
   readonly #pollMs: number
+  readonly #incarnations: () => Promise<ReadonlyMap<ShardId, string>>
   readonly #cancels = new Map<string, AbortController>()
   readonly #unfollow: () => void
   #queue: Promise<unknown> = Promise.resolve()
@@ -67,6 +80,7 @@ export class Migrator {
   #stopPolling: (() => void) | undefined
   #stuck: { id: string; until: number; waitMs: number } | undefined
   #plans = 0
+  #rescuing: Promise<boolean> | undefined
 
   constructor(options: MigratorOptions) {
     const { topology, store, bucketOf, clock, random, holder, failpoint } = options
@@ -76,19 +90,31 @@ export class Migrator {
       batchKeys = 256,
       batchBytes = 1 << 20,
       maxHoldMs = 50,
+      outageMs = 180_000,
+      refusal = () => undefined,
+      onMismatch = () => {},
+      incarnations = async () => new Map(),
     } = options
-    for (const [field, value] of Object.entries({ leaseMs, pollMs, batchKeys, batchBytes, maxHoldMs }))
+    for (const [field, value] of Object.entries({
+      leaseMs,
+      pollMs,
+      batchKeys,
+      batchBytes,
+      maxHoldMs,
+      outageMs,
+    }))
       if (!(value >= 1)) throw invalid(`options.${field}`, 'must be at least 1')
     if (typeof holder !== 'string' || holder === '') throw invalid('options.holder', 'must name this process')
     this.#random = random
     this.#holder = holder
     this.#pollMs = pollMs
+    this.#incarnations = incarnations
     this.#lease = new MigratorLease(topology, holder, clock, leaseMs)
     const crash = (cause: unknown) => this.#crash(cause)
     const check = () => this.#lease.check()
     const breather = new Breather(clock)
     const gate = new Gate(
-      { topology, store, clock, breather, random, failpoint, crash, check },
+      { topology, store, clock, breather, random, failpoint, crash, check, refusal, onMismatch },
       this.#stop.signal,
     )
     const known = options.known ?? new KnownTopology(topology)
@@ -103,6 +129,7 @@ export class Migrator {
       batchKeys,
       batchBytes,
       maxHoldMs,
+      outageMs,
       cancels: this.#cancels,
       onCutover: (cutover) => this.#announcer.tell('cutover', cutover),
       onError: (error) => this.#announcer.tell('error', error),
@@ -174,6 +201,27 @@ export class Migrator {
     })
   }
 
+  /**
+   * Compares shards that came back as others than they were, and makes them fit to serve, also in the midst of a plan.
+   * False: another process has the lease, and should be about to do it.
+   * @throws SHARD_MISMATCH, FENCE_CONFLICT where that must not be done; SHARD_UNAVAILABLE where it cannot be done now.
+   */
+  rescue(): Promise<boolean> {
+    if (this.#stop.signal.aborted) return Promise.reject(closed())
+    this.#rescuing ??= this.#rescue().finally(() => {
+      this.#rescuing = undefined
+    })
+    return this.#rescuing
+  }
+
+  async #rescue(): Promise<boolean> {
+    const done = await this.#underLease(async (tenure) => ({
+      report: await tenure.rescue(await this.#incarnations()),
+    }))
+    if (done?.report) this.#announcer.tell('rescue', done.report)
+    return done !== undefined
+  }
+
   /** Looks around every `pollMs`, each process at a pace of its own, until it is closed. */
   start(): void {
     if (this.#stopPolling || this.#stop.signal.aborted) return
@@ -196,6 +244,7 @@ export class Migrator {
     this.#stop.abort(new Stop('closed'))
     this.#stopPolling?.()
     await this.#queue
+    await this.#rescuing?.catch(() => undefined)
     await this.#office.known.idle()
     this.#unfollow()
   }
@@ -249,8 +298,12 @@ export class Migrator {
         // The plan stands in the topology: whoever has the lease next goes on, be it this process.
         if (error instanceof Stop && error.why === 'lease lost') continue
         if (error instanceof Stop) throw error
+        // The plan stands as well; but whoever asked for it has to hear of a fault in the program.
+        if (isMistake(error)) throw error
         this.#announcer.tell('error', error)
-        return plan ? this.#ended(board) : this.#refused(board, draft, error)
+        if (!plan) return this.#refused(board, draft, error)
+        board.failRest(codeOf(error), messageOf(error))
+        return this.#ended(board)
       } finally {
         await tenure.release()
       }
@@ -337,9 +390,7 @@ export class Migrator {
 
   /** Nothing of it was begun. */
   #refused(board: ProgressBoard, plan: PlanEntry, error: unknown): ReshardingReport {
-    const code = error instanceof ForeshardError ? error.code : ErrorCode.TOPOLOGY_UNAVAILABLE
-    const message = error instanceof Error ? error.message : String(error)
-    for (const { segment } of plan.moves) board.fail(segment, code, message)
+    for (const { segment } of plan.moves) board.fail(segment, codeOf(error), messageOf(error))
     return this.#ended(board)
   }
 
@@ -377,6 +428,15 @@ export class Migrator {
     const { plan } = this.#office.known
     if (plan?.cancelled) this.#cancels.get(plan.id)?.abort(cancelled())
   }
+}
+
+/** Of what ends a plan as a whole: without the topology nothing can be begun or ended. */
+function codeOf(error: unknown): ErrorCode {
+  return error instanceof ForeshardError ? error.code : ErrorCode.TOPOLOGY_UNAVAILABLE
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
 }
 
 function closed(): ForeshardError {

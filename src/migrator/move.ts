@@ -1,6 +1,7 @@
 import { ErrorCode, ForeshardError } from '../errors'
 import { isTagSegment } from '../placement/segment'
 import type { MoveEntry } from '../topology-store'
+import { isMistake } from './gate'
 import { handoff } from './handoff'
 import { Refusal, Stop, Unsettled, Unsteady } from './interruption'
 import { type Owner, settle } from './owner'
@@ -21,7 +22,7 @@ export async function move(work: Work, entry: MoveEntry): Promise<boolean> {
   let begun = false
   for (let attempts = 1; ; attempts++) {
     const owner = await ownerOf(work, entry).catch((error) => {
-      throw begun && !(error instanceof Stop) ? new Unsettled(segment, error) : error
+      throw begun && !(error instanceof Stop || isMistake(error)) ? new Unsettled(segment, error) : error
     })
     if (owner.shard === to) return begun
     let cause: unknown

@@ -1,6 +1,6 @@
 import type { Clock } from '../clock'
 import { ErrorCode } from '../errors'
-import type { SegmentId } from '../placement/segment'
+import type { SegmentId, ShardId } from '../placement/segment'
 import type { PlanEntry } from '../topology-store'
 import type { MoveFailure, MovePhase, MoveProgress, ReshardingProgress, ReshardingReport } from './progress'
 
@@ -38,6 +38,8 @@ export class ProgressBoard {
   readonly #moved = new Set<SegmentId>()
   readonly #carved = new Set<SegmentId>()
   readonly #merged = new Set<SegmentId>()
+  /** Shards that do not answer, and since when. */
+  readonly #outages = new Map<ShardId, number>()
   #longestHoldMs = 0
   #phase: ReshardingProgress['phase'] = 'running'
   #endedAt = NEVER
@@ -84,6 +86,12 @@ export class ProgressBoard {
     if (line) line.retries++
   }
 
+  /** The shard has not answered since then, or answers again. */
+  outage(shard: ShardId, since: number | undefined): void {
+    if (since === undefined) this.#outages.delete(shard)
+    else this.#outages.set(shard, Math.min(since, this.#outages.get(shard) ?? since))
+  }
+
   moved(segment: SegmentId): void {
     this.#moved.add(segment)
   }
@@ -102,6 +110,12 @@ export class ProgressBoard {
     line.error = { segment, code, message }
     this.#listener.onFailure(line.error)
     this.enter(segment, code === ErrorCode.CANCELLED ? 'cancelled' : 'failed')
+  }
+
+  /** What has not come to an end did not come through. */
+  failRest(code: ErrorCode, message: string): void {
+    for (const { segment, phase } of this.#lines.values())
+      if (!isOver(phase)) this.fail(segment, code, message)
   }
 
   /** Forgets how a move ended: it is taken up once more. */
@@ -137,6 +151,8 @@ export class ProgressBoard {
       startedAt,
       confidence,
       reason,
+      waitingFor:
+        this.#phase === 'done' ? [] : [...this.#outages].map(([shard, since]) => ({ shard, since })),
       moves,
     }
   }
@@ -195,12 +211,23 @@ export class ProgressBoard {
     return over.length === 0 ? 1 : sum(over, 'keysCopied') / over.length
   }
 
+  #waitOf({ from, to }: Line): string | undefined {
+    for (const shard of [from, to]) {
+      const since = this.#outages.get(shard)
+      if (since === undefined) continue
+      const seconds = Math.round((this.#clock.now() - since) / 1000)
+      return `waiting for shard ${shard} (unavailable for ${seconds} s)`
+    }
+    return undefined
+  }
+
   #progressOf(line: Line): MoveProgress {
     const { expectedKeys, firstAt, lastAt, ...rest } = line
     const elapsedMs = (isOver(line.phase) ? lastAt : this.#clock.now()) - firstAt
     const keysPerSecond = perSecond(line.keysCopied, elapsedMs)
     return {
       ...rest,
+      waiting: isOver(line.phase) ? undefined : this.#waitOf(line),
       keysPerSecond,
       bytesPerSecond: perSecond(line.bytesCopied, elapsedMs),
       etaMs: isOver(line.phase)

@@ -38,6 +38,8 @@ export interface MoveProgress {
   /** Attempts after the first. */
   readonly retries: number
   readonly error: MoveFailure | undefined
+  /** In words, while a shard that it needs does not answer. */
+  readonly waiting: string | undefined
 }
 
 export interface MoveFailure {
@@ -60,6 +62,8 @@ export interface ReshardingProgress {
   readonly startedAt: number
   readonly confidence: number
   readonly reason: string
+  /** Shards that do not answer, and since when (ms since the epoch). It waits for `migrator.outageMs`, then undoes what it can. */
+  readonly waitingFor: readonly { readonly shard: ShardId; readonly since: number }[]
   readonly moves: readonly MoveProgress[]
 }
 

@@ -2,6 +2,7 @@ import { ErrorCode, isForeshardError } from '../errors'
 import { isTagSegment, type SegmentId } from '../placement/segment'
 import type { HistoryEntry, MoveEntry, PlanEntry } from '../topology-store'
 import { carve, merge } from './carving'
+import { isMistake } from './gate'
 import { Refusal, Stop, Unsettled, Unsteady } from './interruption'
 import type { KnownTopology } from './known-topology'
 import { move } from './move'
@@ -51,7 +52,7 @@ async function carryOutChain(work: Work, chain: readonly MoveEntry[]): Promise<M
     try {
       await act()
     } catch (error) {
-      if (error instanceof Stop) throw error
+      if (error instanceof Stop || isMistake(error)) throw error
       // Folded back already, by someone who died or lost his lease: it is where it should be.
       if (work.merges.has(entry.segment) && !topology.assigned(entry.segment)) return
       if (error instanceof Unsettled || (work.takenOver && isOutOfReach(error))) unsettled.push(entry)

@@ -1,34 +1,16 @@
-import type { Clock } from '../clock'
 import { ErrorCode, ForeshardError } from '../errors'
-import type { SegmentId, ShardId } from '../placement/segment'
-import type { ShardStore } from '../shard-store'
-import type { MoveEntry, PlanEntry, TopologyChange, TopologyStore } from '../topology-store'
+import type { ShardId } from '../placement/segment'
+import type { MoveEntry, PlanEntry, TopologyChange } from '../topology-store'
 import { purge } from './completion'
 import type { Gate } from './gate'
 import { Stop } from './interruption'
-import type { KnownTopology } from './known-topology'
 import type { LeaseGrip } from './lease'
+import type { Office } from './office'
 import type { ProgressBoard } from './progress-board'
+import { Rescue, type RescueReport } from './rescue'
 import { carryOut, historyOf } from './resharding'
 import { Throttle } from './throttle'
-import type { Cutover, Work } from './work'
-
-/** What the tenures of one migrator share. */
-export interface Office {
-  readonly topology: TopologyStore
-  readonly known: KnownTopology
-  readonly gate: Gate
-  readonly clock: Clock
-  readonly store: (shard: ShardId) => ShardStore | undefined
-  readonly bucketOf: (segment: SegmentId) => number
-  readonly batchKeys: number
-  readonly batchBytes: number
-  readonly maxHoldMs: number
-  /** Of every plan that waits here or is carried out here. */
-  readonly cancels: Map<string, AbortController>
-  readonly onCutover: (cutover: Cutover & { id: string }) => void
-  readonly onError: (error: unknown) => void
-}
+import type { Work } from './work'
 
 /** The time in which this migrator holds the lease, and what it does in it. */
 export class Tenure {
@@ -39,7 +21,7 @@ export class Tenure {
   constructor(office: Office, grip: LeaseGrip) {
     this.#office = office
     this.#grip = grip
-    this.#gate = office.gate.narrowed(grip.signal)
+    this.#gate = office.gate.leased(grip.signal, office.outageMs)
   }
 
   release(): Promise<void> {
@@ -89,6 +71,11 @@ export class Tenure {
     }
   }
 
+  /** Makes shards that came back as others fit to serve; `found` are the names by which they answer now. */
+  rescue(found: ReadonlyMap<ShardId, string>): Promise<RescueReport | undefined> {
+    return new Rescue(this.#office, this.#gate.toAll(), found).run()
+  }
+
   /** Purges the copies whose grace period is over; answers how many. */
   async purgeDue(): Promise<number> {
     const { known, clock, bucketOf, onError } = this.#office
@@ -122,14 +109,17 @@ export class Tenure {
   }
 
   #work(plan: PlanEntry, board: ProgressBoard, cancel: AbortSignal, takenOver: boolean): Work {
-    const { known, clock, bucketOf, batchKeys, batchBytes, maxHoldMs, onCutover } = this.#office
+    const { known, clock, bucketOf, batchKeys, batchBytes, maxHoldMs, outageMs, onCutover } = this.#office
+    const onOutage = (shard: ShardId, since: number | undefined) => board.outage(shard, since)
+    const patient = this.#gate.patient({ ms: outageMs, onOutage })
     const means = new Map<ShardId, Promise<number | undefined>>()
     return {
       plan,
       merges: new Set(plan.merges),
       takenOver,
       gate: this.#gate,
-      cancellable: this.#gate.narrowed(cancel),
+      patient,
+      cancellable: patient.narrowed(cancel),
       topology: known,
       throttle: new Throttle(clock, plan.maxKeysPerSecond, plan.maxBytesPerSecond),
       board,

@@ -2,6 +2,7 @@ import { ErrorCode, isForeshardError } from '../errors'
 import { bucketSegment, type SegmentId, type ShardId } from '../placement/segment'
 import type { MoveEntry } from '../topology-store'
 import { discard } from './completion'
+import { isMistake } from './gate'
 import { Refusal, Stop, Unsettled } from './interruption'
 import { type Owner, settle } from './owner'
 import { segmentAt, type Work } from './work'
@@ -20,7 +21,8 @@ export async function undo(work: Work, entry: MoveEntry): Promise<void> {
     try {
       if (await undoOnce(work, entry)) return
     } catch (error) {
-      if (error instanceof Stop || isForeshardError(error, ErrorCode.FENCE_CONFLICT)) throw error
+      if (error instanceof Stop || isMistake(error)) throw error
+      if (isForeshardError(error, ErrorCode.FENCE_CONFLICT)) throw error
       if (!(error instanceof Refusal) || attempts === ATTEMPTS) throw new Unsettled(entry.segment, error)
       await work.gate.pause(attempts)
     }

@@ -15,7 +15,9 @@ export interface Work {
   readonly takenOver: boolean
   /** Closed when this migrator must stop. */
   readonly gate: Gate
-  /** Closed when the plan is cancelled, too: for all that comes before a cutover. */
+  /** The same, and waits for shards that do not answer: for what comes after a cutover, which cannot be undone. */
+  readonly patient: Gate
+  /** Closed when the plan is cancelled, too, and as patient: for all that comes before a cutover. */
   readonly cancellable: Gate
   readonly topology: KnownTopology
   readonly throttle: Throttle
@@ -50,7 +52,7 @@ export function segmentAt(work: Work, segment: SegmentId): SegmentAt {
 export function step<T>(
   work: Work,
   gate: Gate,
-  name: Exclude<Step, 'ingest' | 'abort' | 'discard'>,
+  name: Exclude<Step, 'ingest' | 'abort' | 'discard' | 'rescue'>,
   segment: SegmentId,
   act: () => Promise<T>,
 ): Promise<T> {

@@ -19,6 +19,8 @@ const RING_FIELDS: Fields<HashRingOptions> = { buckets: true, points: true }
 const WEIGHT_FIELDS: Fields<ShardWeight> = { id: true, weight: true }
 /** More points than this make joining slow and the spread no better. */
 const MOST_POINTS = 1 << 16
+/** Every shard that joins looks at every bucket. */
+export const MOST_SHARDS = 4_096
 /** Weights are shares: sums and quotients of them stay exact enough. */
 const LEAST_WEIGHT = 1e-6
 const MOST_WEIGHT = 1e6
@@ -199,6 +201,8 @@ export function checkShards(
   field = 'shards',
 ): Required<ShardWeight>[] {
   if (!Array.isArray(shards)) throw invalid(field, 'must be an array of shard ids or { id, weight }')
+  if (shards.length > MOST_SHARDS)
+    throw invalid(field, `names ${shards.length} shards; at most ${MOST_SHARDS}`)
   const seen = new Set<string>()
   return shards.map((given, i) => {
     if (typeof given !== 'string') checkFields(given, WEIGHT_FIELDS, `${field}[${i}]`)

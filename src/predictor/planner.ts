@@ -2,8 +2,12 @@ import { Layout, type PlannedMove, type PlannerInput } from './layout'
 import type { Pace } from './pace'
 import { Shortlist, SIZE_FLOOR } from './shortlist'
 
-/** A move must gain so much in J, and so many times its own price on top, or it is not worth its risk. */
-const LEAST_GAIN = 2e-5
+/**
+ * A move must gain so much in J, and so many times its own price on top, or it is not worth its risk; one too small for that, half of what
+ * taking its load off the fullest shard could gain.
+ */
+const LEAST_GAIN = 0.001
+const SMALL = 0.5
 const MARGIN = 0.5
 /** Moves of one step are made together as long as each keeps this share of its score. */
 const STILL_GOOD = 0.8
@@ -135,7 +139,8 @@ export class Planner {
     const gain = layout.gain(items, to)
     let share = 0
     for (const item of items) share += layout.shareOf(item)
-    if (gain <= LEAST_GAIN + MARGIN * objective.churn * share) return 0
+    const least = share > 0 ? Math.min(LEAST_GAIN, SMALL * share * weights.length) : LEAST_GAIN
+    if (gain <= least + MARGIN * objective.churn * share) return 0
     return gain / (share + SIZE_FLOOR / weights.length)
   }
 
@@ -168,6 +173,6 @@ export class Planner {
     const changes = [[item, assignment[other]!] as const, [other, assignment[item]!] as const]
     if (!this.layout.affords(changes)) return 0
     const { gain, moved } = this.layout.exchange(item, other)
-    return gain > 2 * LEAST_GAIN + MARGIN * input.objective.churn * Math.max(0, moved) ? gain : 0
+    return gain > LEAST_GAIN + MARGIN * input.objective.churn * Math.max(0, moved) ? gain : 0
   }
 }

@@ -2,7 +2,7 @@ import { type Clock, systemClock } from '../clock'
 import { invalid, shown } from '../errors'
 import { checkFields, type Fields } from '../options'
 import { Placement } from '../placement/assignment'
-import type { ShardWeight } from '../placement/ring'
+import { MOST_SHARDS, type ShardWeight } from '../placement/ring'
 import type { ShardId } from '../placement/segment'
 import type { DataRelationships, SchemaInfo } from '../placement/tag'
 import { checkObjective } from '../predictor/objective'
@@ -194,8 +194,8 @@ function checkMultiple(value: number, intervalMs: number, field: string): number
 
 function checkShardOption(shards: SimulateOptions['shards']): readonly (ShardId | ShardWeight)[] {
   if (typeof shards !== 'number') return shards
-  if (!Number.isInteger(shards) || shards < 1 || shards > 4096)
-    throw invalid('options.shards', 'must be 1 to 4096, or an array of shards')
+  if (!Number.isInteger(shards) || shards < 1 || shards > MOST_SHARDS)
+    throw invalid('options.shards', `must be 1 to ${MOST_SHARDS}, or an array of shards`)
   return Array.from({ length: shards }, (_, i) => `s${i + 1}`)
 }
 

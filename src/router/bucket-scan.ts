@@ -3,7 +3,7 @@ import { type FenceRecord, NO_FENCE } from '../placement/fence'
 import { bucketSegment, type SegmentId, tagSegment } from '../placement/segment'
 import type { Entry } from '../shard-store'
 import type { OwnerSearch } from './owner-search'
-import { meaningOf, noStore, type ShardSet } from './shard-set'
+import { meaningOf, type ShardSet } from './shard-set'
 import type { View } from './view'
 
 export interface BucketScanOptions {
@@ -76,8 +76,8 @@ export class BucketScan {
     const at = { segment, bucketId: this.#bucketId }
     let cursor: string | undefined
     do {
-      const { id, store } = shards.at(shard)
-      if (!store) throw noStore(id)
+      const { id } = shards.at(shard)
+      const store = shards.serving(shard)
       const as = { role: 'owner', epoch: record.epoch } as const
       const page = await store
         .scan({ ...at, as, want: 'values', cursor, limit: pageKeys, maxBytes: pageBytes })
@@ -106,8 +106,8 @@ export class BucketScan {
     for (;;) {
       const place = view.placeOf(segment)
       if (!place) return undefined
-      const { id, store } = shards.at(place.shard)
-      if (!store) throw noStore(id)
+      const { id } = shards.at(place.shard)
+      const store = shards.serving(place.shard)
       const wanted = segment === home ? [at] : [at, { segment: home, bucketId: this.#bucketId }]
       const records = await search.fences(place.shard, wanted).catch((error) => {
         throw meaningOf(error, id, false)

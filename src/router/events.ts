@@ -1,5 +1,6 @@
 import { EventEmitter } from 'eventemitter3'
 import type { ReshardingProgress, ReshardingReport } from '../migrator/progress'
+import type { RescueReport } from '../migrator/rescue'
 import { checkEvent, type Fields } from '../options'
 import type { SegmentId, ShardId } from '../placement/segment'
 
@@ -15,6 +16,8 @@ export interface RouterEvents {
   progress: [progress: ReshardingProgress]
   /** A resharding of this router has ended. */
   resharded: [report: ReshardingReport]
+  /** Shards that came back as others than they were (a restart, a failover) were made fit to serve, and what they may have lost. */
+  rescued: [report: RescueReport]
   /** The view took in a change of the topology. */
   topology: [event: { readonly revision: number }]
   /** Something failed in the background, or in a listener. Failures of operations reject those instead. */
@@ -53,6 +56,7 @@ const EVENTS: Fields<RouterEvents> = {
   resharding: true,
   progress: true,
   resharded: true,
+  rescued: true,
   topology: true,
   error: true,
 }

@@ -7,7 +7,8 @@ import { checkShards } from '../placement/ring'
 import { bucketSegment, type SegmentId, type ShardId } from '../placement/segment'
 import type { ShardStore } from '../shard-store'
 import type { ShardEntry, Topology } from '../topology-store'
-import { checkNothingLost, openStore } from './opening'
+import { openStore } from './opening'
+import type { Readmission } from './readmission'
 import type { Resharding, Reshardings } from './resharding'
 import { checkReshardingOptions, LIMITS, type ReshardingOptions } from './resharding-options'
 import { checkStore, type ShardSet } from './shard-set'
@@ -41,10 +42,18 @@ export class Membership {
   readonly #feed: TopologyFeed
   readonly #reshardings: Reshardings
   readonly #clock: Clock
+  readonly #readmission: Readmission
 
   constructor(
     topologyId: string,
-    parts: { view: View; shards: ShardSet; feed: TopologyFeed; reshardings: Reshardings; clock: Clock },
+    parts: {
+      view: View
+      shards: ShardSet
+      feed: TopologyFeed
+      reshardings: Reshardings
+      clock: Clock
+      readmission: Readmission
+    },
   ) {
     this.#topologyId = topologyId
     this.#view = parts.view
@@ -52,6 +61,7 @@ export class Membership {
     this.#feed = parts.feed
     this.#reshardings = parts.reshardings
     this.#clock = parts.clock
+    this.#readmission = parts.readmission
   }
 
   /**
@@ -80,7 +90,6 @@ export class Membership {
       : await openStore(id, store, { id: this.#topologyId, buckets }, this.#clock)
     let isNew = false
     try {
-      await this.#checkState(id, store, incarnation)
       await this.#feed.change((topology) => {
         const shards = withShard(topology, id, weight, incarnation)
         if (shards) isNew = !topology.shards.some((it) => it.id === id && it.state === 'active')
@@ -90,7 +99,10 @@ export class Membership {
       if (!attached) await store.close().catch(() => {})
       throw error
     }
-    if (!attached) this.#shards.add(id, store)
+    if (!attached) {
+      this.#shards.add(id, store, incarnation!)
+      await this.#admit(id, store)
+    }
     if (!isNew)
       return { accepted: false, reason: `shard ${id} is part of the topology already; its store is attached` }
     if (!rebalance) return { accepted: false, reason: `shard ${id} has joined empty, as asked` }
@@ -164,11 +176,14 @@ export class Membership {
       throw invalid('store', 'cannot keep what expires; there may be keys that do')
   }
 
-  async #checkState(id: ShardId, store: ShardStore, incarnation: string | undefined): Promise<void> {
-    const topology = await this.#feed.whole()
-    const entry = topology.shards.find((it) => it.id === id)
-    if (entry && incarnation !== undefined && entry.incarnation !== incarnation && entry.incarnation !== '')
-      await checkNothingLost(topology, id, store)
+  async #admit(id: ShardId, store: ShardStore): Promise<void> {
+    try {
+      await this.#readmission.admit()
+    } catch (error) {
+      this.#shards.at(this.#view.indexOf(id)).store = undefined
+      await store.close().catch(() => {})
+      throw error
+    }
   }
 
   /** The joining shard's share of the buckets as they are assigned now. */
@@ -210,7 +225,12 @@ function withShard(
 ): ShardEntry[] | undefined {
   const entry = topology.shards.find((it) => it.id === id)
   if (!entry) return [...topology.shards, { id, weight, state: 'active', incarnation: incarnation ?? '' }]
-  const next: ShardEntry = { ...entry, state: 'active', incarnation: incarnation ?? entry.incarnation }
+  // One that came back under another name keeps the old one until its fences have been compared.
+  const next: ShardEntry = {
+    ...entry,
+    state: 'active',
+    incarnation: entry.incarnation || (incarnation ?? ''),
+  }
   if (next.state === entry.state && next.incarnation === entry.incarnation) return undefined
   return topology.shards.map((it) => (it.id === id ? next : it))
 }

@@ -6,7 +6,7 @@ import type { Tracker } from '../tracking/tracker'
 import type { Dispatcher } from './dispatcher'
 import type { RouterEmitter } from './events'
 import type { OwnerSearch } from './owner-search'
-import type { ShardSet } from './shard-set'
+import { isAdmitted, type ShardSet } from './shard-set'
 import type { TopologyFeed } from './topology-feed'
 import type { View } from './view'
 
@@ -33,6 +33,8 @@ export interface RouterMetrics {
 export interface ShardMetrics {
   readonly shard: ShardId
   readonly state: 'active' | 'draining' | 'unlisted'
+  /** False while this router has no store for it, or one that came back and has yet to be compared with its peers. */
+  readonly serves: boolean
   /** Operations that were answered. */
   readonly reads: number
   readonly writes: number
@@ -85,21 +87,20 @@ export function measure(it: Measured, now: number): RouterMetrics {
   hot.sort((a, b) => b.accessScore - a.accessScore)
   const states = new Map(view.shards.map(({ id, state }) => [id, state]))
   return {
-    shards: [...it.shards].map(
-      ([index, { id, store: _, reads, writes, refused, held, redirected, errors }]) => ({
-        shard: id,
-        state: states.get(id) ?? 'unlisted',
-        reads,
-        writes,
-        load: reads + tracker.writeWeight * writes,
-        accessScore: scores.get(index) ?? 0,
-        segments: segments.get(index) ?? 0,
-        refused,
-        held,
-        redirected,
-        errors,
-      }),
-    ),
+    shards: [...it.shards].map(([index, shard]) => ({
+      shard: shard.id,
+      state: states.get(shard.id) ?? 'unlisted',
+      serves: shard.store !== undefined && isAdmitted(shard),
+      reads: shard.reads,
+      writes: shard.writes,
+      load: shard.reads + tracker.writeWeight * shard.writes,
+      accessScore: scores.get(index) ?? 0,
+      segments: segments.get(index) ?? 0,
+      refused: shard.refused,
+      held: shard.held,
+      redirected: shard.redirected,
+      errors: shard.errors,
+    })),
     hotSegments: hot.slice(0, HOTTEST),
     hotKeys: tracker.topKeys(HOTTEST, now),
     pending: it.dispatcher.pending,

@@ -36,8 +36,8 @@ export async function openDeployment(options: CheckedOptions): Promise<Opened> {
     }
     for (let race = 0; race < RACES; race++) {
       if (!topology.founded) await tellFirstOwners(topology, options.stores)
-      const shards = await shardEntries(topology, options, incarnations)
-      if (!shards && topology.founded && topology.tagRule) return { topology, store }
+      const shards = shardEntries(topology, options, incarnations)
+      if (!shards && topology.founded && topology.tagRule) return { topology, store, incarnations }
       await store.commit({
         expect: { revision: topology.revision },
         ...(shards ? { shards } : {}),
@@ -126,20 +126,18 @@ async function tellFirstOwners(topology: Topology, stores: ReadonlyMap<ShardId, 
   await Promise.all([...buckets].map(([id, its]) => stores.get(id)!.found(its)))
 }
 
-/** The topology's shards with those that join and the incarnations as they are; undefined if nothing is new. */
-async function shardEntries(
+/** The topology's shards with those that join, and with the incarnations of those that are new; undefined if none is. */
+function shardEntries(
   topology: Topology,
-  { shards, stores }: CheckedOptions,
+  { shards }: CheckedOptions,
   incarnations: ReadonlyMap<ShardId, string>,
-): Promise<ShardEntry[] | undefined> {
+): ShardEntry[] | undefined {
   let changed = false
   const entries: ShardEntry[] = []
   for (const entry of topology.shards) {
-    const incarnation = incarnations.get(entry.id) ?? entry.incarnation
-    if (incarnation !== entry.incarnation) {
-      if (entry.incarnation !== '') await checkNothingLost(topology, entry.id, stores.get(entry.id)!)
-      changed = true
-    }
+    // One that came back under another name keeps the old one until its fences have been compared.
+    const incarnation = entry.incarnation || (incarnations.get(entry.id) ?? '')
+    if (incarnation !== entry.incarnation) changed = true
     entries.push({ ...entry, incarnation })
   }
   const known = new Set(entries.map(({ id }) => id))
@@ -149,27 +147,4 @@ async function shardEntries(
     changed = true
   }
   return changed ? entries : undefined
-}
-
-/**
- * A store with another incarnation than the topology remembers may have lost its latest steps. It may serve only if its
- * fences are no older than what the topology published: each segment assigned to it is there, or moved on from there,
- * and none is there that has since been assigned elsewhere.
- */
-export async function checkNothingLost(topology: Topology, shard: ShardId, store: ShardStore): Promise<void> {
-  const records = new Map((await store.fences()).map(({ segment, record }) => [segment, record]))
-  for (const { segment, shard: owner, epoch } of topology.assignments) {
-    const record = records.get(segment)
-    const lost =
-      owner === shard
-        ? !record || record.epoch < epoch || (record.epoch === epoch && record.state !== 'owned')
-        : record?.state === 'owned' && record.epoch < epoch
-    if (!lost) continue
-    throw new ForeshardError(
-      ErrorCode.SHARD_MISMATCH,
-      `shard ${shard} has lost state: the topology has ${segment} on ${owner} @ ${epoch}, its store has ` +
-        `${record ? `${record.state} @ ${record.epoch}` : 'no record of it'}; restore its data before it serves`,
-      { shard, field: 'options.shards' },
-    )
-  }
 }

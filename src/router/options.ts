@@ -60,6 +60,8 @@ export interface MigratorTunables {
   batchKeys?: number
   batchBytes?: number
   maxHoldMs?: number
+  /** How long a resharding waits for a shard that does not answer before it undoes what it can; default 180000. */
+  outageMs?: number
   failpoint?: (step: string, segment: string) => void | Promise<void>
 }
 
@@ -92,6 +94,7 @@ const MIGRATOR_FIELDS: Fields<MigratorTunables> = {
   batchKeys: true,
   batchBytes: true,
   maxHoldMs: true,
+  outageMs: true,
   failpoint: true,
 }
 /** Some 200 bytes each. */
@@ -228,7 +231,7 @@ function checkTunables(migrator: MigratorTunables): void {
     throw invalid(`${field}.failpoint`, 'must be a function')
   for (const name of ['batchKeys', 'batchBytes'] as const)
     if (migrator[name] !== undefined) checkWhole(migrator[name], 1, `${field}.${name}`)
-  for (const name of ['leaseMs', 'pollMs', 'maxHoldMs'] as const)
+  for (const name of ['leaseMs', 'pollMs', 'maxHoldMs', 'outageMs'] as const)
     if (migrator[name] !== undefined && checkDuration(migrator[name], `${field}.${name}`) < 1)
       throw invalid(`${field}.${name}`, `must be at least 1, not ${migrator[name]}`)
 }

@@ -1,7 +1,7 @@
 import type { FenceRecord } from '../placement/fence'
 import { bucketSegment, type SegmentId } from '../placement/segment'
 import type { SegmentAt } from '../shard-store'
-import type { ShardSet } from './shard-set'
+import { isAdmitted, type ShardSet } from './shard-set'
 import type { TopologyFeed } from './topology-feed'
 import type { View } from './view'
 
@@ -43,9 +43,11 @@ export class OwnerSearch {
     }
     const asked = [...wanted.values()]
     await Promise.all(
-      [...this.#shards].map(async ([index, { store }]) => {
+      [...this.#shards].map(async ([index, shard]) => {
+        // What a shard says that may have forgotten is not to be learned.
+        if (!shard.store || !isAdmitted(shard)) return
         try {
-          for (const { segment, record } of (await store?.fences(asked)) ?? [])
+          for (const { segment, record } of await shard.store.fences(asked))
             this.#view.learn(index, segment, record)
         } catch (error) {
           this.#onError(error)
@@ -56,7 +58,7 @@ export class OwnerSearch {
 
   /** The fences of these segments on one shard, by segment. Segments without one may be left out. */
   async fences(shard: number, segments: readonly SegmentAt[]): Promise<Map<SegmentId, FenceRecord>> {
-    const listings = (await this.#shards.at(shard).store?.fences(segments)) ?? []
+    const listings = await this.#shards.serving(shard).fences(segments)
     for (const { segment, record } of listings) this.#view.learn(shard, segment, record)
     return new Map(listings.map(({ segment, record }) => [segment, record]))
   }

@@ -1,6 +1,7 @@
 import { ForeshardError } from '../errors'
 import { KnownTopology } from '../migrator/known-topology'
 import { Migrator } from '../migrator/migrator'
+import type { ShardId } from '../placement/segment'
 import type { TopologyStore } from '../topology-store'
 import { Tracker } from '../tracking/tracker'
 import { Dispatcher } from './dispatcher'
@@ -12,6 +13,7 @@ import { Observers } from './observers'
 import { Operations } from './operations'
 import type { CheckedOptions } from './options'
 import { OwnerSearch } from './owner-search'
+import { Readmission } from './readmission'
 import { Reshardings } from './resharding'
 import { ShardSet } from './shard-set'
 import { type Opened, TopologyFeed } from './topology-feed'
@@ -31,6 +33,7 @@ export interface Parts {
   readonly migrator: Migrator | undefined
   readonly reshardings: Reshardings
   readonly membership: Membership
+  readonly readmission: Readmission
   readonly events: RouterEmitter
   readonly nameTransaction: NameTransaction
 }
@@ -60,7 +63,7 @@ export function assemble(
   const known = new KnownTopology(opened.store, topology)
   const view = new View({ ...topology, assignments: known.table }, options.tagOf, known.table.shards)
   const shards = new ShardSet(view, options)
-  for (const [id, store] of options.stores) shards.add(id, store)
+  for (const [id, store] of options.stores) shards.add(id, store, opened.incarnations.get(id)!)
   const feed = new TopologyFeed(opened.store, known, view, {
     onChange: (revision) => events.emit('topology', { revision }),
     onError: background,
@@ -83,12 +86,25 @@ export function assemble(
     concurrency: SCAN_CONCURRENCY,
   }
 
-  const migrator = migratorOf(options, opened.store, known, view, shards, name)
+  const incarnations = () => readmission.incarnations()
+  const migrator = migratorOf(options, opened.store, known, view, shards, incarnations, name)
   migrator?.on('progress', (progress) => events.emit('progress', progress))
+  migrator?.on('rescue', (report) => events.emit('rescued', report))
   migrator?.on('error', background)
   migrator?.on('conflict', ({ code, message }) => background(new ForeshardError(code, message)))
   const reshardings = new Reshardings({ view, feed, migrator, threshold, events })
-  const membership = new Membership(topology.id, { view, shards, feed, clock, reshardings })
+  const readmission = new Readmission({
+    topology: { id: topology.id, buckets: topology.buckets },
+    view,
+    shards,
+    feed,
+    rescuer: migrator,
+    clock,
+    random,
+    signal,
+    onError: background,
+  })
+  const membership = new Membership(topology.id, { view, shards, feed, clock, reshardings, readmission })
 
   let transactions = 0
   const nameTransaction = () => `${name}-${++transactions}`
@@ -105,6 +121,7 @@ export function assemble(
     migrator,
     reshardings,
     membership,
+    readmission,
     events,
     nameTransaction,
   }
@@ -116,6 +133,7 @@ function migratorOf(
   known: KnownTopology,
   view: View,
   shards: ShardSet,
+  incarnations: () => Promise<ReadonlyMap<ShardId, string>>,
   name: string,
 ): Migrator | undefined {
   if (migrator === false) return undefined
@@ -125,6 +143,9 @@ function migratorOf(
     topology,
     known,
     store: (shard) => shards.store(shard),
+    refusal: (shard) => shards.refusal(shard),
+    incarnations,
+    onMismatch: (shard) => shards.onMismatch(shard),
     bucketOf: (segment) => view.bucketOf(segment),
     clock,
     random,

@@ -14,7 +14,7 @@ import {
   type ReshardingOptions,
   type RollbackOptions,
 } from './resharding-options'
-import { rollbackReason, wayBack } from './rollback'
+import { isRollbackReason, rollbackReason, wayBack } from './rollback'
 import type { TopologyFeed } from './topology-feed'
 import type { View } from './view'
 
@@ -98,6 +98,8 @@ export class Reshardings {
     }
     const way = wayBack(history, whereIs, to)
     if (!way) return { accepted: false, reason: 'there is no resharding to roll back' }
+    const gone = this.#goneTarget(way.moves)
+    if (gone) return { accepted: false, reason: gone }
     return this.#accept(1, way.moves, rollbackReason(way.to), { ...options, merge: way.merges })
   }
 
@@ -128,14 +130,18 @@ export class Reshardings {
     checkMap(map, this.#view.buckets, (shard) => shards.has(shard), 'map')
     this.#checkTargets(map)
     for (const segment of merges)
-      if (!this.#view.placeOf(segment))
+      if (!this.#view.placeOf(segment)) {
+        if (isRollbackReason(reason))
+          return {
+            accepted: false,
+            reason: `${shown(segment)} was folded back meanwhile; ask for the rollback again`,
+          }
         throw new ForeshardError(
           ErrorCode.UNKNOWN_SEGMENT,
           `options.merge: ${shown(segment)} is not carved out`,
-          {
-            field: 'options.merge',
-          },
+          { field: 'options.merge' },
         )
+      }
 
     if (confidence < this.#threshold)
       return {
@@ -184,6 +190,16 @@ export class Reshardings {
     return report
   }
 
+  /** Why the assignment of then cannot be had again: a shard has left since, or is being emptied. */
+  #goneTarget(moves: ShardAssignmentMap): string | undefined {
+    for (const [segment, shard] of moves) {
+      const state = this.#view.shards.find(({ id }) => id === shard)?.state
+      if (state === 'active') continue
+      return `${shown(segment)} was on shard ${shard}, which ${state ? 'is being drained' : 'has left the topology'}`
+    }
+    return undefined
+  }
+
   #checkTargets(map: ShardAssignmentMap): void {
     const draining = new Set(this.#view.shards.filter((it) => it.state === 'draining').map(({ id }) => id))
     if (draining.size === 0) return
@@ -227,6 +243,7 @@ const NOTHING_YET: ReshardingProgress = Object.freeze({
   startedAt: 0,
   confidence: 0,
   reason: '',
+  waitingFor: [],
   moves: [],
 })
 

@@ -54,7 +54,14 @@ export class ShardRouter {
     // Every operation that waits for another try listens to it.
     setMaxListeners(0, abort.signal)
     const parts = assemble(checked, await openDeployment(checked), events, abort.signal)
-    return new ShardRouter(checked, parts, events, abort)
+    const router = new ShardRouter(checked, parts, events, abort)
+    try {
+      await parts.readmission.admit()
+    } catch (error) {
+      await router.close().catch(() => {})
+      throw error
+    }
+    return router
   }
 
   private constructor(options: CheckedOptions, parts: Parts, events: RouterEmitter, abort: AbortController) {
@@ -64,6 +71,7 @@ export class ShardRouter {
     this.#clock = options.clock
     this.#closeMs = options.closeMs
     parts.feed.start(options.clock, options.random, options.pollMs)
+    parts.readmission.start(options.pollMs)
     parts.migrator?.start()
   }
 
@@ -246,7 +254,7 @@ export class ShardRouter {
   }
 
   async #close(): Promise<void> {
-    const { dispatcher, migrator, feed, shards } = this.#parts
+    const { dispatcher, readmission, migrator, feed, shards } = this.#parts
     this.#abort.abort(closedError())
     const waiting = new AbortController()
     const late = this.#clock.sleep(this.#closeMs, waiting.signal).catch(() => {})
@@ -254,7 +262,7 @@ export class ShardRouter {
     waiting.abort()
     const failures: unknown[] = []
     // In this order: whoever uses a thing is closed before it.
-    for (const part of [migrator, feed, shards])
+    for (const part of [readmission, migrator, feed, shards])
       try {
         await part?.close()
       } catch (error) {

@@ -9,6 +9,10 @@ export interface Shard {
   readonly id: ShardId
   /** undefined: the topology knows the shard, but this router was not given its store. */
   store: ShardStore | undefined
+  /** As which the store answered when this router opened it last. */
+  incarnation: string
+  /** As which it may serve: the topology knows it so, and its fences were compared. */
+  admitted: string
   /** Operations that were answered. */
   reads: number
   writes: number
@@ -21,6 +25,8 @@ export interface Shard {
 
 /** The stores of a router, by the view's index of their shards, and what they allow together. */
 export class ShardSet {
+  /** Called where a store turns out not to be what was opened. */
+  onMismatch: (shard: ShardId) => void = () => {}
   readonly #view: View
   readonly #shards: Shard[] = []
   #keyRules: KeyRules
@@ -50,8 +56,11 @@ export class ShardSet {
     return this.#shards.find(({ store }) => store && !store.supports.ttl)?.id
   }
 
-  add(id: ShardId, store: ShardStore): void {
-    this.at(this.#view.indexOf(id)).store = store
+  /** `incarnation`: as which the store was opened; it serves when it is admitted. */
+  add(id: ShardId, store: ShardStore, incarnation: string): void {
+    const shard = this.at(this.#view.indexOf(id))
+    shard.store = store
+    shard.incarnation = incarnation
     const { maxKeyBytes, maxValueBytes, nulInKeys, reservedPrefixes = [] } = store.supports
     const known = this.#keyRules.reserved ?? []
     this.#keyRules = {
@@ -69,6 +78,8 @@ export class ShardSet {
       this.#shards.push({
         id: this.#view.shardId(i),
         store: undefined,
+        incarnation: '',
+        admitted: '',
         reads: 0,
         writes: 0,
         refused: 0,
@@ -84,6 +95,20 @@ export class ShardSet {
     return this.#shards.find((shard) => shard.id === id)?.store
   }
 
+  /** Of a shard that is not here: its store may not be used now, and why. */
+  refusal(id: ShardId): ForeshardError | undefined {
+    const shard = this.#shards.find((it) => it.id === id)
+    return shard?.store && !isAdmitted(shard) ? suspended(id) : undefined
+  }
+
+  /** The store of a shard that may serve. @throws SHARD_UNAVAILABLE. */
+  serving(index: number): ShardStore {
+    const shard = this.at(index)
+    if (!shard.store) throw noStore(shard.id)
+    if (!isAdmitted(shard)) throw suspended(shard.id)
+    return shard.store
+  }
+
   *[Symbol.iterator](): IterableIterator<[index: number, shard: Shard]> {
     for (let i = 0; i < this.#shards.length; i++) yield [i, this.#shards[i]!]
   }
@@ -91,14 +116,14 @@ export class ShardSet {
   /** Sends calls to the shard that they are all meant for. Rejects with what the failure means to the caller. */
   async execute(calls: readonly Aimed[]): Promise<Answer[]> {
     const shard = this.at(calls[0]!.shard)
-    const { store } = shard
-    if (!store) throw noStore(shard.id)
+    const store = this.serving(calls[0]!.shard)
     let answers: Answer[]
     try {
       answers = await store.execute(calls)
       if (answers?.length !== calls.length) throw new Error('the store did not answer every call')
     } catch (error) {
       shard.errors += calls.length
+      if (isForeshardError(error, ErrorCode.SHARD_MISMATCH)) this.onMismatch(shard.id)
       throw meaningOf(error, shard.id, calls.some(isWrite))
     }
     for (let i = 0; i < answers.length; i++) {
@@ -130,10 +155,28 @@ export function noStore(shard: ShardId): ForeshardError {
   )
 }
 
+export function incarnationOf({ store, incarnation }: Shard): string {
+  return store?.incarnation ?? incarnation
+}
+
+/** What is asked of the store itself cannot be out of date: others of this process may have opened it anew. */
+export function isAdmitted(shard: Shard): boolean {
+  return incarnationOf(shard) === shard.admitted
+}
+
+function suspended(shard: ShardId): ForeshardError {
+  return new ForeshardError(
+    ErrorCode.SHARD_UNAVAILABLE,
+    `shard ${shard} came back as another than it was; it serves again when its fences have been compared`,
+    { shard },
+  )
+}
+
 /** Codes by which a store says that nothing happened. */
 const WITHOUT_EFFECT: ReadonlySet<ErrorCode> = new Set([
   ErrorCode.SHARD_UNAVAILABLE,
   ErrorCode.SHARD_FULL,
+  ErrorCode.SHARD_MISMATCH,
   ErrorCode.INVALID_ARGUMENT,
   ErrorCode.INVALID_KEY,
   ErrorCode.INVALID_VALUE,
@@ -146,8 +189,10 @@ const WITHOUT_EFFECT: ReadonlySet<ErrorCode> = new Set([
 export function meaningOf(error: unknown, shard: ShardId, write: boolean): ForeshardError {
   const message = error instanceof Error ? error.message : String(error)
   if (isForeshardError(error) && WITHOUT_EFFECT.has(error.code)) {
-    if (error.shard !== undefined) return error
-    const { code, field } = error
+    // It will serve again, as soon as it is known for what it is.
+    const code = error.code === ErrorCode.SHARD_MISMATCH ? ErrorCode.SHARD_UNAVAILABLE : error.code
+    if (error.shard !== undefined && code === error.code) return error
+    const { field } = error
     return new ForeshardError(code, `shard ${shard}: ${message}`, { field, shard, cause: error })
   }
   if (write)

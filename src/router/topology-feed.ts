@@ -1,6 +1,7 @@
 import type { Clock, Random } from '../clock'
 import { ErrorCode, ForeshardError, isForeshardError } from '../errors'
 import type { KnownTopology } from '../migrator/known-topology'
+import type { ShardId } from '../placement/segment'
 import type { Topology, TopologyChange, TopologyDelta, TopologyStore } from '../topology-store'
 import type { View } from './view'
 
@@ -8,6 +9,8 @@ import type { View } from './view'
 export interface Opened {
   readonly topology: Topology
   readonly store: TopologyStore
+  /** As which the stores of the shards were opened. */
+  readonly incarnations: ReadonlyMap<ShardId, string>
 }
 
 /** Routers that change the topology at the same time; each of them wins at last. */

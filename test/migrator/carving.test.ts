@@ -21,7 +21,7 @@ async function deaf() {
       }
     },
   })
-  return { world, segment, migrator: world.migrator({ topology }) }
+  return { world, segment, migrator: world.migrator({ topology, outageMs: 1 }) }
 }
 
 describe('a topology that could not be told', () => {

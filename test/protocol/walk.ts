@@ -79,9 +79,13 @@ export interface WalkResult {
   story: string[]
 }
 
+export { KEYS, type Key, type Request, SEGMENTS, Shard }
+
 export class Walk {
   readonly shards = ['a', 'b', 'c'].map((id) => new Shard(id))
   readonly truth = new Map<Key, number>()
+  /** Shards that serve nobody and answer nothing, by their place. */
+  readonly suspended = new Set<number>()
   readonly #random
   readonly #bag: Request[] = []
   readonly #proofs: { segment: SegmentId; proof: Proof }[] = []
@@ -106,16 +110,37 @@ export class Walk {
 
   run(steps: number): WalkResult {
     try {
-      for (let i = 0; i < steps; i++) {
-        this.#step()
-        this.result.steps++
-        this.#check()
-      }
+      this.live(steps)
       this.#settle()
     } catch (error) {
       this.result.broken = (error as Error).message
     }
     return this.result
+  }
+
+  /** So many steps, each of which keeps the invariants, or throws. */
+  live(steps: number): void {
+    for (let i = 0; i < steps; i++) {
+      this.#step()
+      this.result.steps++
+      this.#check()
+    }
+  }
+
+  /** A ticket that nobody has. */
+  drawTicket(): number {
+    return ++this.#ticket
+  }
+
+  /** One request from outside the walk, which may arrive again like any other. */
+  send(request: Request): Reply {
+    this.#bag.push(request)
+    return this.#deliver(request, 'rescue')
+  }
+
+  /** Who serves a key: one shard, or nobody while a commit is not yet activated. */
+  ownersOf(key: Key) {
+    return this.#owners(key)
   }
 
   #pick<T>(from: readonly T[]): T {
@@ -138,6 +163,7 @@ export class Walk {
   #deliver(request: Request, note = ''): Reply {
     const shard = this.shards[request.shard]!
     const { segment } = request
+    if (this.suspended.has(request.shard) && note !== 'rescue') return { ok: false, record: NO_FENCE }
     let command = request.command as FenceCommand
     if (command.step === 'sweep') command = { ...command, empty: this.#erasable(shard, segment).length === 0 }
     const decision = decide(shard, segment, command, this.#now)
@@ -192,6 +218,7 @@ export class Walk {
     const key = this.#pick(KEYS)
     const belief = this.#pick(this.#beliefs)
     const record = shard.record(belief.segment)
+    if (this.suspended.has(this.shards.indexOf(shard))) return
     if (belief.segment === X && key !== 'tagged') return
     if (!serves(record, belief.epoch, tagOf(key))) return
     if (this.#random() < 0.4) {
@@ -249,7 +276,7 @@ export class Walk {
     if (this.#bag.length > 80) this.#bag.splice(0, 20)
     const roll = this.#random()
     if (roll < 0.02) this.#forget(migrator)
-    else if (roll < 0.05) this.#replies.set(migrator, 'no reply')
+    else if (roll < 0.05 || this.suspended.has(next.value.shard)) this.#replies.set(migrator, 'no reply')
     else if (roll < 0.08) {
       this.#deliver(next.value, '(reply lost)')
       this.#replies.set(migrator, 'no reply')
@@ -265,6 +292,7 @@ export class Walk {
     const owned = this.shards.flatMap((shard, i) =>
       SEGMENTS.filter((segment) => shard.record(segment).state !== 'none').map((segment) => ({ i, segment })),
     )
+    if (owned.length === 0) return this.#nothing()
     const { i, segment } = this.#pick(owned)
     const roll = this.#random()
     const ticket = ++this.#ticket
@@ -273,6 +301,8 @@ export class Walk {
     const to = this.#pick([0, 1, 2].filter((other) => other !== i))
     return this.#handoff(ticket, segment, i, to)
   }
+
+  *#nothing(): Migrator {}
 
   *#one(
     shard: number,
@@ -384,16 +414,17 @@ export class Walk {
   *#finish(segment: SegmentId, moved: FenceRecord, a: number): Migrator {
     const proof = proofOf(moved)!
     const b = this.shards.findIndex((it) => it.id === proof.shard)
-    yield { shard: b, segment, command: { step: 'activate', proof } }
-    if (this.#random() < 0.5) return
+    const reply = yield { shard: b, segment, command: { step: 'activate', proof } }
+    if (reply === 'no reply' || !reply.ok || this.#random() < 0.5) return
     for (let i = 0; i < 3; i++) yield { shard: a, segment, command: { step: 'purge', epoch: proof.epoch } }
   }
 
   // --- what must hold ---
 
   #owners(key: Key): { shard: Shard; segment: SegmentId }[] {
-    return this.shards.flatMap((shard) =>
+    return this.shards.flatMap((shard, i) =>
       SEGMENTS.filter((segment) => {
+        if (this.suspended.has(i)) return false
         if (segment === X && key !== 'tagged') return false
         const record = shard.record(segment)
         return serves(record, record.epoch, tagOf(key))

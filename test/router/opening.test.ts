@@ -4,6 +4,7 @@ import { memoryTopology } from '../../src/backends/memory/memory-topology'
 import { seededRandom } from '../../src/clock'
 import { Placement } from '../../src/placement/assignment'
 import { ShardRouter } from '../../src/router/router'
+import type { ShardStore } from '../../src/shard-store'
 import { carryOut, errorOf, inVirtualTime, wrap } from './harness'
 
 describe('opening a router', () => {
@@ -185,15 +186,16 @@ describe('opening a router', () => {
   )
 
   it(
-    'refuses a store that has lost what the topology knows it had, and takes one that has not',
+    'refuses a durable store that has lost what the topology knows it had, and takes one that has not',
     inVirtualTime(async (h) => {
       const router = await h.open()
       await carryOut(router, { '#0': 'a', '#1': 'b' })
-      const error = await errorOf(h.open({ shards: { ...h.stores, a: h.store() } }))
+      const durable = (store: ShardStore) => wrap(store, { supports: { ...store.supports, durable: true } })
+      const error = await errorOf(h.open({ shards: { ...h.stores, a: durable(h.store()) } }))
       expect(error).toMatchObject({ code: 'SHARD_MISMATCH', shard: 'a' })
       expect(error.message).toContain('has lost state')
       const { a } = h.stores
-      const restarted = wrap(a!, {
+      const restarted = wrap(durable(a!), {
         open: async (binding) => {
           await a!.open(binding)
           return { incarnation: 'restarted' }

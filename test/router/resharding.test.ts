@@ -374,6 +374,28 @@ describe('a shard that is drained', () => {
 })
 
 it(
+  'a rollback whose tags another router folds back meanwhile is refused, and not called malformed',
+  inVirtualTime(async (h) => {
+    const other = await h.open()
+    await other.set('{x}:1', 1)
+    let isFolding = false
+    const topology = wrap(h.topology, {
+      changesSince: async (revision) => {
+        // Between the reading of the history and the look at what stands.
+        if (isFolding) await carryOut(other, {}, ['{x}'])
+        isFolding = false
+        return h.topology.changesSince(revision)
+      },
+    })
+    const router = await h.open({ topology, pollMs: 1e12, migrator: { pollMs: 1e12 } })
+    await carryOut(router, { '{x}': 'a' })
+    isFolding = true
+    const answer = await router.rollback()
+    expect(answer).toEqual({ accepted: false, reason: expect.stringContaining('was folded back') })
+  }),
+)
+
+it(
   'an option that cannot be used is refused before anything is begun',
   inVirtualTime(async (h) => {
     const { router } = await filled(h)

@@ -6,6 +6,9 @@ export class CuttingProxy {
   readonly #server: Server
   readonly #sockets = new Set<Socket>()
   #cutting = false
+  /** What is held back, in order, by direction. */
+  readonly #held = { 'to the server': [] as (() => void)[], 'from the server': [] as (() => void)[] }
+  #holding: ReadonlySet<'to the server' | 'from the server'> = new Set()
   /** Connections that were made through it. */
   connections = 0
 
@@ -27,6 +30,27 @@ export class CuttingProxy {
     this.#cutting = true
   }
 
+  /** Ends every connection; others may be made at once. */
+  cut(): void {
+    for (const socket of this.#sockets) socket.destroy()
+  }
+
+  /** Holds back what goes in these directions, until it is released. */
+  hold(...directions: ('to the server' | 'from the server')[]): void {
+    this.#holding = new Set(directions)
+  }
+
+  /** Lets everything go on its way that was held back. */
+  release(): void {
+    this.#holding = new Set()
+    for (const held of Object.values(this.#held)) for (const send of held.splice(0)) send()
+  }
+
+  #pass(direction: 'to the server' | 'from the server', send: () => void): void {
+    if (this.#holding.has(direction)) this.#held[direction].push(send)
+    else send()
+  }
+
   #accept(near: Socket, target: number): void {
     this.connections++
     const far = connect(target, '127.0.0.1')
@@ -41,9 +65,9 @@ export class CuttingProxy {
       socket.on('error', end)
       socket.on('close', end)
     }
-    near.on('data', (bytes) => far.write(bytes))
+    near.on('data', (bytes) => this.#pass('to the server', () => void far.write(bytes)))
     far.on('data', (bytes) => {
-      if (!this.#cutting) return void near.write(bytes)
+      if (!this.#cutting) return this.#pass('from the server', () => void near.write(bytes))
       this.#cutting = false
       end()
     })

@@ -13,6 +13,8 @@ const WORK_OF_A_WRITE = 2
 const BYTES_AT_ONCE = 1 << 20
 
 interface Waiting {
+  /** Of the server, when it was asked for. */
+  readonly incarnation: string
   readonly calls: readonly Call[]
   readonly answers: Answer[]
   /** Parts of it that are under way or still to be sent. */
@@ -45,7 +47,17 @@ export class CallQueue {
       // After all that is asked for by what the last answers have woken.
       if (this.#waiting.length === 0) process.nextTick(() => this.#flush())
       const answers = new Array<Answer>(calls.length)
-      this.#waiting.push({ calls, answers, open: 0, done: 0, failure: undefined, resolve, reject })
+      const { incarnation } = this.#server
+      this.#waiting.push({
+        incarnation,
+        calls,
+        answers,
+        open: 0,
+        done: 0,
+        failure: undefined,
+        resolve,
+        reject,
+      })
     })
   }
 
@@ -57,6 +69,11 @@ export class CallQueue {
     let room = WORK_AT_ONCE
     let bytes = BYTES_AT_ONCE
     for (const of of waiting) {
+      // What was meant for the server before it was restarted is not for what it has become.
+      if (of.incarnation !== this.#server.incarnation) {
+        of.reject(this.#server.restarted())
+        continue
+      }
       for (let from = 0; from < of.calls.length; ) {
         if (room <= 0 || bytes <= 0) {
           batches.push(batch)
@@ -76,7 +93,7 @@ export class CallQueue {
         from = to
       }
     }
-    batches.push(batch)
+    if (batch.length > 0) batches.push(batch)
     for (const parts of batches) void this.#send(parts)
   }
 

@@ -6,8 +6,6 @@ export type Reply = Buffer | number | string | null | Reply[]
 export interface RedisConnection {
   /** Whether a command would be sent at once, instead of waiting for a connection. */
   readonly ready: boolean
-  /** Grows with every connection that was made: what was known of the server may no longer hold. */
-  readonly generation: number
   /** Sends a command once and never again, whatever becomes of the connection. */
   send(args: Argument[]): Promise<Reply>
   /** Resolves when it is ready, rejects when it will not be. */

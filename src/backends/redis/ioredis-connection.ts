@@ -38,7 +38,6 @@ export function isIoredis(client: object): client is IoredisClient {
 }
 
 export class IoredisConnection implements RedisConnection {
-  generation = 0
   readonly #client: IoredisClient
   readonly #underway = new Set<IoredisCommand>()
 
@@ -49,7 +48,6 @@ export class IoredisConnection implements RedisConnection {
         "is set; Foreshard's keys are the application's keys: leave it out",
       )
     this.#client = client
-    client.on('ready', () => this.generation++)
     client.on('close', () => this.#abandon())
     client.on('end', () => this.#abandon())
   }

@@ -32,12 +32,10 @@ const AS_BYTES = { typeMapping: { [BLOB_STRING]: Buffer } } as const
 
 /** node-redis rejects what was sent when the connection breaks, and repeats nothing. */
 export class NodeRedisConnection implements RedisConnection {
-  generation = 0
   readonly #client: NodeRedisClient
 
   constructor(client: NodeRedisClient) {
     this.#client = client
-    client.on('ready', () => this.generation++)
   }
 
   get ready(): boolean {

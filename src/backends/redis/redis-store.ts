@@ -52,11 +52,6 @@ export interface RedisStoreOptions {
   maxValueBytes?: number
   /** A cutover and an activation answer when so many replicas have them. */
   replicas?: { count: number; timeoutMs: number }
-  /**
-   * When the server was restarted or failed over. 'check': it goes on if it still has every fence step that this
-   * process knows of. 'refuse': it does not serve until it is opened again.
-   */
-  onRestart?: 'check' | 'refuse'
   /** Judges expiries and holds in place of the server's clock, for simulations. Keys then get no TTL of Redis. */
   clock?: Clock
   random?: Random
@@ -73,7 +68,6 @@ const FIELDS: Fields<RedisStoreOptions> = {
   cache: true,
   maxValueBytes: true,
   replicas: true,
-  onRestart: true,
   clock: true,
   random: true,
 }
@@ -95,11 +89,9 @@ class RedisStore implements ShardStore {
     checkFlag(durable, 'options.durable')
     if (!Number.isSafeInteger(maxValueBytes) || maxValueBytes < 1 || maxValueBytes > LARGEST_VALUE)
       throw invalid('options.maxValueBytes', `must be a whole number from 1 to ${LARGEST_VALUE}`)
-    const { cache = false, onRestart = 'check', clock, random = systemRandom } = options
+    const { cache = false, clock, random = systemRandom } = options
     checkFlag(cache, 'options.cache')
     checkTimeAndChance(clock, random)
-    if (onRestart !== 'check' && onRestart !== 'refuse')
-      throw invalid('options.onRestart', "must be 'check' or 'refuse'")
     this.#replicas = checkReplicas(options.replicas)
     this.supports = {
       atomicExecute: true,
@@ -114,7 +106,7 @@ class RedisStore implements ShardStore {
     }
     this.#checks = new RequestChecks(this.supports)
     const newId = () => Math.floor(random() * 2 ** 48).toString(16)
-    this.#server = new ShardServer(connectionOf(client), { prefix, cache, onRestart, clock, newId })
+    this.#server = new ShardServer(connectionOf(client), { prefix, cache, clock, newId })
     this.#calls = new CallQueue(this.#server)
   }
 
@@ -123,6 +115,10 @@ class RedisStore implements ShardStore {
     this.#checks.buckets = buckets
     this.#openers++
     return { incarnation }
+  }
+
+  get incarnation(): string {
+    return this.#server.incarnation
   }
 
   /** Closes it for one opener. The client is its owner's to close. */
@@ -154,10 +150,9 @@ class RedisStore implements ShardStore {
 
   async #step(at: SegmentAt, command: FenceCommand): Promise<StepAnswer> {
     const server = this.#server
-    const keys = [server.shardKey, server.bucketKey(at.bucketId)]
+    const keys = [server.bucketKey(at.bucketId)]
     const args = [server.time, nameOf(at.segment), JSON.stringify(command)]
-    const [ok, fields, steps] = (await server.run(STEP, keys, args)) as [Reply, Reply[], number]
-    server.noteSteps(steps)
+    const [ok, fields] = (await server.run(STEP, keys, args)) as [Reply, Reply[]]
     if (ok && this.#replicas && (command.step === 'cutover' || command.step === 'activate'))
       await server.replicated(this.#replicas.count, this.#replicas.timeoutMs)
     return { ok: ok !== null, record: recordOf(fields) }

@@ -5,7 +5,7 @@ import type { ShardBinding } from '../../shard-store'
 import type { Argument, RedisConnection, Reply } from './connection'
 import { failureOf } from './failure'
 import { BIND_LUA } from './lua/bind'
-import { Script } from './script'
+import { OtherRun, Script } from './script'
 import { checkServer, reportOf, type ServerReport } from './server-report'
 
 const CONNECT_MS = 5_000
@@ -18,8 +18,6 @@ const MARKER = OWN_PREFIX
 export interface ShardServerOptions {
   readonly prefix: string
   readonly cache: boolean
-  /** What to do when the server is found to have been restarted, or to be another one after a failover. */
-  readonly onRestart: 'check' | 'refuse'
   readonly clock: Clock | undefined
   readonly newId: () => string
 }
@@ -33,12 +31,8 @@ export class ShardServer {
   readonly #bucketKeys: string[] = []
   #shard = ''
   #id = ''
-  #runId = ''
-  /** Fence steps that this process knows were taken: a server that counts fewer has lost some. */
-  #steps = 0
-  /** The connection on which the server was last looked at. */
-  #trusted = -1
-  #trusting: Promise<void> | undefined
+  /** The life of the server in which it was bound; '' when that is over. */
+  #run = ''
 
   constructor(connection: RedisConnection, options: ShardServerOptions) {
     this.#connection = connection
@@ -65,12 +59,12 @@ export class ShardServer {
     buckets,
   }: ShardBinding): Promise<{ incarnation: string; buckets: number }> {
     this.#shard ||= shard
-    const generation = await this.#connect()
+    await this.#connect()
     const report = await this.#report()
     checkServer(report, this.#options.cache)
     const { prefix, newId } = this.#options
     const given = [topologyId, shard, String(buckets), newId(), prefix, FORMAT]
-    const found = (await this.#run(BIND, [this.shardKey, MARKER], given)) as Reply[]
+    const found = (await this.#send(BIND, [this.shardKey, MARKER], given, report.runId)) as Reply[]
     if (found.length === 1)
       throw new ForeshardError(
         ErrorCode.SHARD_MISMATCH,
@@ -78,10 +72,10 @@ export class ShardServer {
           'shard: give that prefix, or select another database',
         { field: 'options.prefix', shard },
       )
-    if (String(found[5]) !== FORMAT)
+    if (String(found[4]) !== FORMAT)
       throw new ForeshardError(
         ErrorCode.SHARD_MISMATCH,
-        `this database has format ${shown(String(found[5]))}, this version of foreshard reads format ${FORMAT}; update it`,
+        `this database has format ${shown(String(found[4]))}, this version of foreshard reads format ${FORMAT}; update it`,
         { field: 'format', shard },
       )
     const stored: Readonly<Record<string, string>> = {
@@ -99,27 +93,24 @@ export class ShardServer {
         )
     this.#shard = shard
     this.#id = String(found[3])
-    this.#runId = report.runId
-    this.#steps = Number(found[4])
-    this.#trusted = generation
-    return { incarnation: `${this.#id}.${this.#runId}`, buckets }
+    this.#run = report.runId
+    return { incarnation: this.incarnation, buckets }
+  }
+
+  /** The data's own name and the life of the server: it differs after every restart. */
+  get incarnation(): string {
+    return `${this.#id}.${this.#run}`
   }
 
   /**
-   * Runs a script once.
-   * @throws SHARD_UNAVAILABLE and SHARD_FULL when it certainly had no effect; anything else when that is not known.
+   * Runs a script once, on the server as it was when it was bound.
+   * @throws SHARD_UNAVAILABLE, SHARD_FULL and SHARD_MISMATCH (it was restarted since) when it certainly had no effect;
+   *   anything else when that is not known.
    */
   run(script: Script, keys: readonly Argument[], args: readonly Argument[]): Promise<Reply> {
+    if (this.#run === '') return Promise.reject(this.restarted())
     if (!this.#connection.ready) return Promise.reject(this.#unavailable('is not connected'))
-    if (this.#connection.generation === this.#trusted) return this.#run(script, keys, args)
-    this.#trusting ??= this.#trust().finally(() => {
-      this.#trusting = undefined
-    })
-    return this.#trusting.then(() => this.#run(script, keys, args))
-  }
-
-  noteSteps(steps: number): void {
-    this.#steps = Math.max(this.#steps, steps)
+    return this.#send(script, keys, args, this.#run)
   }
 
   /** Waits until so many replicas have what was written. @throws a failure of unknown outcome where they have not. */
@@ -131,12 +122,28 @@ export class ShardServer {
     )
   }
 
-  async #run(script: Script, keys: readonly Argument[], args: readonly Argument[]): Promise<Reply> {
+  async #send(
+    script: Script,
+    keys: readonly Argument[],
+    args: readonly Argument[],
+    run: string,
+  ): Promise<Reply> {
     try {
-      return await script.run(this.#connection, keys, args)
+      return await script.run(this.#connection, keys, args, run)
     } catch (error) {
-      throw this.#meaning(error)
+      if (!(error instanceof OtherRun)) throw this.#meaning(error)
+      if (this.#run === run) this.#run = ''
+      throw this.restarted(error)
     }
+  }
+
+  /** The error of what was not sent because of that. */
+  restarted(cause?: unknown): ForeshardError {
+    return new ForeshardError(
+      ErrorCode.SHARD_MISMATCH,
+      `shard ${this.#shard} was restarted or failed over; it serves when its fences have been compared`,
+      { shard: this.#shard, cause },
+    )
   }
 
   #meaning(error: unknown): unknown {
@@ -155,8 +162,8 @@ export class ShardServer {
     return new ForeshardError(SHARD_UNAVAILABLE, `shard ${this.#shard} ${why}`, { shard: this.#shard, cause })
   }
 
-  /** Waits for a client that is connecting; answers which connection it then has. */
-  async #connect(): Promise<number> {
+  /** Waits for a client that is connecting. */
+  async #connect(): Promise<void> {
     const patience = new AbortController()
     const { ready } = this.#connection
     if (!ready)
@@ -172,7 +179,6 @@ export class ShardServer {
       } finally {
         patience.abort()
       }
-    return this.#connection.generation
   }
 
   async #report(): Promise<ServerReport> {
@@ -180,35 +186,6 @@ export class ShardServer {
       return await reportOf(this.#connection)
     } catch (error) {
       // Nothing was asked but what the server is.
-      throw this.#unavailable(`does not answer: ${(error as Error).message}`, error)
-    }
-  }
-
-  /** After a reconnection: is it the same server, and if it was restarted, does it still have what it answered? */
-  async #trust(): Promise<void> {
-    const { generation } = this.#connection
-    const report = await this.#report()
-    if (report.runId !== this.#runId) {
-      checkServer(report, this.#options.cache)
-      if (this.#options.onRestart === 'refuse')
-        throw this.#unavailable(
-          'was restarted or failed over; open it again, so that its fences are compared',
-        )
-      const [id, steps] = await this.#standing()
-      if (id !== this.#id || steps < this.#steps)
-        throw this.#unavailable(
-          'was restarted and has lost steps that it had answered; restore its data, or open it again',
-        )
-      this.#runId = report.runId
-    }
-    this.#trusted = generation
-  }
-
-  async #standing(): Promise<[id: string, steps: number]> {
-    try {
-      const reply = (await this.#connection.send(['HMGET', this.shardKey, 'id', 'steps'])) as Reply[]
-      return [String(reply[0]), Number(reply[1])]
-    } catch (error) {
       throw this.#unavailable(`does not answer: ${(error as Error).message}`, error)
     }
   }

@@ -206,7 +206,7 @@ class Walk {
         const seq = record.seq + this.#pick([0, 7])
         const intact = this.#random() < 0.5
         const again = record.state === 'moved' && this.#random() < 0.5
-        if (again) return { step, epoch: record.epoch, ticket, peer: 'b', seq, intact, carved }
+        if (again) return { step, epoch: record.epoch, ticket: next, peer: 'b', seq, intact, carved }
         return { step, epoch, ticket: next, peer: this.#pick(['', '', 'b']), seq, intact, carved }
       }
     }

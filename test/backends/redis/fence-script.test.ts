@@ -82,7 +82,7 @@ describe.skipIf(redisIsMissing)('the fence table in Lua', () => {
       const decision = model.step(segment, command, now)
       if (decision) taken.add(`${decision.row.step}: ${decision.row.guard}`)
       const args = [String(now), nameOf(segment), JSON.stringify(command)]
-      const [ok, fields] = (await step.run(connection, ['shard', bucket], args)) as [Reply, Reply[]]
+      const [ok, fields] = (await step.run(connection, [bucket], args)) as [Reply, Reply[]]
       const story = `${JSON.stringify(command)} on ${segment}, step ${i}`
       expect(ok !== null, story).toBe(decision !== undefined)
       expect(recordOf(fields), story).toEqual(model.record(segment))

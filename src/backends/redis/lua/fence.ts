@@ -316,9 +316,10 @@ local ROWS = {
     { 'nim', function(c, r) return c.peer == '' and r.epoch < c.epoch and bucketTicket <= c.ticket
         and (r.intact or not c.intact) end,
       function(c, r, p) return restore(c, r, p, 'o') end },
-    { 'nimo', function(c, r) return c.peer ~= '' and r.epoch < c.epoch and bucketTicket <= c.ticket end,
+    { 'm', function(c, r) return c.peer ~= '' and r.epoch <= c.epoch and bucketTicket <= c.ticket end,
       function(c, r, p) return restore(c, r, p, 'm') end },
-    { 'm', function(c, r) return c.peer ~= '' and r.epoch == c.epoch and r.ticket == c.ticket end, unchanged },
+    { 'nio', function(c, r) return c.peer ~= '' and r.epoch < c.epoch and bucketTicket <= c.ticket end,
+      function(c, r, p) return restore(c, r, p, 'm') end },
   },
 }
 
@@ -332,7 +333,7 @@ end
 
 -- Carries it out. A step must be possible also when the memory is full, and Redis lets a script go on that has deleted
 -- something: so each begins by deleting what is not there.
-local function apply(change, shard)
+local function apply(change)
   if #change.records == 0 and change.ticket == nil then return end
   call('DEL', bucket .. ':-')
   for _, it in ipairs(change.records) do write(it[1], it[2]) end
@@ -345,7 +346,5 @@ local function apply(change, shard)
     call('HSET', bucket, '*x', exporting)
   end
   for _, p in ipairs(change.clear or {}) do call('UNLINK', bucket .. ':l' .. p) end
-  -- Counted, so that whoever remembers the count can tell a server that lost steps.
-  if shard then call('HINCRBY', shard, 'steps', 1) end
 end
 `

@@ -3,16 +3,16 @@ import { FENCE_LUA } from './fence'
 /**
  * One step of the fence table on one segment.
  *
- * KEYS  the shard's hash, the bucket's hash
+ * KEYS  the bucket's hash
  * ARGV  time or '', segment ('#' for the bucket itself), command as JSON
- * Returns 1 or nil for a refusal; s x r of the segment; steps taken on this shard so far
+ * Returns 1 or nil for a refusal; s x r of the segment
  */
 export const STEP_LUA = `${FENCE_LUA}
-open(KEYS[2])
+open(KEYS[1])
 local p, command = ARGV[2], cjson.decode(ARGV[3])
 local change = decide(p, command, function() return now(ARGV[1]) end)
-if change then apply(change, KEYS[1]) end
-return { change and 1 or false, raw(p), tonumber(call('HGET', KEYS[1], 'steps') or 0) }
+if change then apply(change) end
+return { change and 1 or false, raw(p) }
 `
 
 /**

@@ -1,0 +1,26 @@
+import type { Clock } from '../clock'
+import type { SegmentId, ShardId } from '../placement/segment'
+import type { ShardStore } from '../shard-store'
+import type { TopologyStore } from '../topology-store'
+import type { Gate } from './gate'
+import type { KnownTopology } from './known-topology'
+import type { Cutover } from './work'
+
+/** What the tenures of one migrator share. */
+export interface Office {
+  readonly topology: TopologyStore
+  readonly known: KnownTopology
+  readonly gate: Gate
+  readonly clock: Clock
+  readonly store: (shard: ShardId) => ShardStore | undefined
+  readonly bucketOf: (segment: SegmentId) => number
+  readonly batchKeys: number
+  readonly batchBytes: number
+  readonly maxHoldMs: number
+  /** How long a plan waits for a shard that does not answer, before it undoes what it can. */
+  readonly outageMs: number
+  /** Of every plan that waits here or is carried out here. */
+  readonly cancels: Map<string, AbortController>
+  readonly onCutover: (cutover: Cutover & { id: string }) => void
+  readonly onError: (error: unknown) => void
+}
