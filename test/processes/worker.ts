@@ -44,7 +44,7 @@ export type Command =
       readonly ttl: boolean
     }
   | { readonly what: 'reshard'; readonly wish: Wish }
-  | { readonly what: 'rollback' }
+  | { readonly what: 'rollback'; readonly retainMs?: number }
   | { readonly what: 'addShard'; readonly shard: ShardId; readonly port: number }
   | { readonly what: 'drainShard'; readonly shard: ShardId }
   /** Its clock goes on from so much earlier or later. */
@@ -109,7 +109,7 @@ class Worker {
       case 'reshard':
         return this.#reshard(command.wish)
       case 'rollback': {
-        const rollback = await router.rollback({ retainMs: 300 })
+        const rollback = await router.rollback({ retainMs: command.retainMs ?? 300 })
         return rollback.accepted ? rollback.done : rollback
       }
       case 'addShard': {
