@@ -89,7 +89,7 @@ export async function simulate(
   const horizon = checkMultiple(options.horizonMs ?? 24 * intervalMs, intervalMs, 'options.horizonMs')
   const every = checkMultiple(options.everyMs ?? intervalMs, intervalMs, 'options.everyMs')
   const latenessMs = options.latenessMs ?? Math.min(60_000, intervalMs)
-  if (!(latenessMs >= 0 && latenessMs <= intervalMs))
+  if (!(typeof latenessMs === 'number' && latenessMs >= 0 && latenessMs <= intervalMs))
     throw invalid('options.latenessMs', 'must lie between 0 and intervalMs')
   const objective = checkObjective(options.objective, 'options.objective')
   checkBudget(options.budget, 'options.budget')

@@ -6,6 +6,9 @@ import { bucketSegment } from '../../src/placement/segment'
 import { ShardRouter } from '../../src/router/router'
 import { expectRefused, refusalOf, stateOf } from './refusal'
 
+// The same draws every time; FORESHARD_SEED asks for others.
+fc.configureGlobal({ seed: Number(process.env.FORESHARD_SEED ?? 20_260) })
+
 const BUCKETS = 8
 const stores = { a: memoryStore(), b: memoryStore() }
 let router: ShardRouter

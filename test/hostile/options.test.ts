@@ -21,6 +21,9 @@ import type { ShardStore } from '../../src/shard-store'
 import { checkLinearizable, faultyStore, simulation } from '../../src/testing'
 import { expectRefused, refusalOf, stateOf } from './refusal'
 
+// The same draws every time; FORESHARD_SEED asks for others.
+fc.configureGlobal({ seed: Number(process.env.FORESHARD_SEED ?? 20_260) })
+
 const stores = { a: memoryStore(), b: memoryStore() }
 let router: ShardRouter
 let predictor: Predictor

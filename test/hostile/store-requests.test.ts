@@ -6,6 +6,9 @@ import type { ShardStore } from '../../src/shard-store'
 import { PLACES, type Place } from './places'
 import { expectRefused, refusalOf } from './refusal'
 
+// The same draws every time; FORESHARD_SEED asks for others.
+fc.configureGlobal({ seed: Number(process.env.FORESHARD_SEED ?? 20_260) })
+
 /** Bucket 3 is served; all others have no record. */
 const AT = { segment: '#3', bucketId: 3 } as const
 const CALL = { ...AT, epoch: 1, key: 'k', tag: 'k', operation: { kind: 'get' } } as const
