@@ -3,6 +3,7 @@ import { defineConfig } from 'tsup'
 export default defineConfig({
   entry: {
     index: 'src/index.ts',
+    keyv: 'src/backends/keyv/index.ts',
     lmdb: 'src/backends/lmdb/index.ts',
     postgres: 'src/backends/postgres/index.ts',
     redis: 'src/backends/redis/index.ts',
@@ -16,6 +17,7 @@ export default defineConfig({
   dts: {
     entry: {
       index: 'src/index.ts',
+      keyv: 'src/backends/keyv/index.ts',
       lmdb: 'src/backends/lmdb/index.ts',
       postgres: 'src/backends/postgres/index.ts',
       redis: 'src/backends/redis/index.ts',

@@ -5,6 +5,7 @@ export default defineConfig({
   resolve: {
     alias: [
       { find: /^foreshard$/, replacement: resolve(import.meta.dirname, 'src/index.ts') },
+      { find: /^foreshard\/keyv$/, replacement: resolve(import.meta.dirname, 'src/backends/keyv/index.ts') },
       { find: /^foreshard\/lmdb$/, replacement: resolve(import.meta.dirname, 'src/backends/lmdb/index.ts') },
       {
         find: /^foreshard\/redis$/,

@@ -1,0 +1,3 @@
+export type { KeyvForeshardOptions } from './keyv-adapter'
+export { KeyvForeshard } from './keyv-foreshard'
+export type { KeyvRouter } from './keyv-router'
