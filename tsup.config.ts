@@ -25,6 +25,6 @@ export default defineConfig({
     },
   },
   clean: true,
-  sourcemap: true,
+  sourcemap: false,
   treeshake: true,
 })
