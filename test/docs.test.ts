@@ -5,6 +5,7 @@ import { ErrorCode } from '../src/errors'
 import { FENCE_TABLE } from '../src/placement/fence-table'
 import { FAULT_KINDS } from '../src/testing/simulation'
 import { MUTANTS } from './mutations/mutants'
+import { pages } from './pages'
 
 const read = (path: string) => readFileSync(resolve(import.meta.dirname, '..', path), 'utf8')
 
@@ -36,18 +37,7 @@ describe('the documents', () => {
   })
 
   it('lead somewhere: every relative link names a file that is there', () => {
-    for (const page of [
-      'README.md',
-      'docs/architecture.md',
-      'docs/protocol.md',
-      'docs/errors.md',
-      'docs/hostile-input.md',
-      'docs/stores.md',
-      'docs/forecasting.md',
-      'docs/placement.md',
-      'docs/reliability.md',
-      'docs/glossary.md',
-    ])
+    for (const page of pages())
       for (const [, target] of read(page).matchAll(/\]\((?!https?:|#)([^)#]+)[^)]*\)/g))
         expect(
           () => readFileSync(resolve(import.meta.dirname, '..', page, '..', target!)),

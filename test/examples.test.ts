@@ -2,9 +2,10 @@ import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { describe, expect, it } from 'vitest'
+import { pages } from './pages'
 
 const root = resolve(import.meta.dirname, '..')
-const readme = readFileSync(resolve(root, 'README.md'), 'utf8')
+const texts = new Map(pages().map((page) => [page, readFileSync(resolve(root, page), 'utf8')]))
 
 function run(example: string, ...args: string[]): string {
   return execFileSync(process.execPath, ['--import', 'tsx', resolve(root, 'examples', example), ...args], {
@@ -13,20 +14,26 @@ function run(example: string, ...args: string[]): string {
   })
 }
 
-/** What the README shows after `<!-- KIND: example -->`, without the fences of the code block. */
-function shown(kind: 'example' | 'output', example: string): string {
-  const after = readme.split(`<!-- ${kind}: ${example} -->`)[1]
+/** What a page shows after `<!-- KIND: example -->`, without the fences of the code block. */
+function shown(page: string, kind: 'example' | 'output', example: string): string {
+  const after = texts.get(page)!.split(`<!-- ${kind}: ${example} -->`)[1]
   return /```\w*\n([\s\S]*?)```/.exec(after ?? '')?.[1] ?? ''
 }
 
-describe('the examples of the README', () => {
-  const examples = [...readme.matchAll(/<!-- example: (\S+) -->/g)].map((match) => match[1]!)
+describe('the examples of the documents', () => {
+  const examples = [...texts].flatMap(([page, text]) =>
+    [...text.matchAll(/<!-- (?:example|output): (\S+) -->/g)].map((match) => [page, match[1]!] as const),
+  )
+  const unique = [...new Map(examples.map((pair) => [pair.join(' '), pair])).values()]
 
-  it('are there', () => expect(examples.length).toBeGreaterThan(0))
+  it('are there', () => expect(unique.length).toBeGreaterThan(0))
 
-  it.each(examples)('%s is shown as it is, and prints what is shown', (example) => {
-    expect(shown('example', example)).toBe(readFileSync(resolve(root, 'examples', example), 'utf8'))
-    expect(shown('output', example)).toBe(run(example))
+  it.each(unique)('%s: %s is shown as it is, and prints what is shown', (page, example) => {
+    const text = texts.get(page)!
+    if (text.includes(`<!-- example: ${example} -->`))
+      expect(shown(page, 'example', example)).toBe(readFileSync(resolve(root, 'examples', example), 'utf8'))
+    if (text.includes(`<!-- output: ${example} -->`))
+      expect(shown(page, 'output', example)).toBe(run(example))
   })
 })
 
