@@ -43,6 +43,22 @@ export const ErrorCode = {
   NOT_SUPPORTED: 'NOT_SUPPORTED',
   /** A snapshot that cannot be read: cut, altered, or of a newer version. */
   SNAPSHOT_CORRUPT: 'SNAPSHOT_CORRUPT',
+  /** The service of a predictor cannot be reached, is not ready yet, or is being stopped. */
+  PREDICTOR_UNAVAILABLE: 'PREDICTOR_UNAVAILABLE',
+  /** A request to a service brings no token, or none that it knows. */
+  UNAUTHENTICATED: 'UNAUTHENTICATED',
+  /** The token of a request is good, but not for this. */
+  NOT_PERMITTED: 'NOT_PERMITTED',
+  /** A service has nothing there. */
+  NOT_FOUND: 'NOT_FOUND',
+  /** What was sent, or what was answered, is larger than its limit. */
+  TOO_LARGE: 'TOO_LARGE',
+  /** More requests than a service takes. */
+  TOO_MANY_REQUESTS: 'TOO_MANY_REQUESTS',
+  /** The body of a request did not come in time. */
+  TIMED_OUT: 'TIMED_OUT',
+  /** A service failed for a reason of its own, which its log has. */
+  FAILED: 'FAILED',
   /** The router, store, predictor or rebalancer was closed. */
   CLOSED: 'CLOSED',
 } as const
@@ -92,6 +108,9 @@ const RETRYABLE: ReadonlySet<ErrorCode> = new Set([
   ErrorCode.TOO_MANY_REFUSALS,
   ErrorCode.VERSION_CONFLICT,
   ErrorCode.LEASE_HELD,
+  ErrorCode.PREDICTOR_UNAVAILABLE,
+  ErrorCode.TOO_MANY_REQUESTS,
+  ErrorCode.TIMED_OUT,
 ])
 
 /** Characters: what was given may be of any length, and an error is written to logs. */

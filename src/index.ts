@@ -33,6 +33,7 @@ export type {
   Trigger,
 } from './predictor/prediction'
 export { Predictor } from './predictor/predictor'
+export type { SegmentCluster } from './predictor/segmentation'
 export type { MovingCosts, SkipReason } from './rebalancer/decision'
 export type {
   RebalancedRouter,

@@ -1,12 +1,7 @@
 import { invalid } from '../errors'
-import { MOST_LINE_BYTES } from './line-splitter'
-import { FIELDS, numberOf, timestampOf } from './log-field'
-
-export interface EntrySink {
-  /** What a record says, not yet checked. */
-  entry(entry: unknown, line: number, text: string): void
-  refuse(reason: 'unreadable line', line: number, text: string): void
-}
+import type { EntrySink } from '../log/entry-sink'
+import { MOST_LINE_BYTES } from '../log/line-splitter'
+import { FIELDS, numberOf, timestampOf } from '../log/log-field'
 
 /**
  * An access log in CSV (RFC 4180) whose header names its columns, in any order; columns it does not know are left

@@ -3,10 +3,10 @@ import { PassThrough, type Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { createGunzip } from 'node:zlib'
 import { invalid } from '../errors'
+import { LineSplitter } from '../log/line-splitter'
+import { NdjsonLog } from '../log/ndjson'
 import { type AccessLogEntry, type RefusedBecause, refusedBecause } from '../tracking/access-log'
 import { CsvLog } from './csv'
-import { LineSplitter } from './line-splitter'
-import { NdjsonLog } from './ndjson'
 
 /** Lines that were left out for one reason: how many, and the first of them. */
 export interface Refusals {

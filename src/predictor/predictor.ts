@@ -22,6 +22,7 @@ import type { ShardAssignmentPrediction } from './prediction'
 import { Recommender } from './recommender'
 import { Recorder } from './recorder'
 import { learnSchema } from './schema-learner'
+import type { SegmentCluster } from './segmentation'
 import { type PredictorSnapshot, readSnapshot, writeSnapshot } from './snapshot'
 
 export interface PredictorMetrics {
@@ -141,6 +142,11 @@ export class Predictor {
   /** What a segment is like: a sentence, as of the last prediction; undefined where that did not see it. */
   explain(segment: SegmentId): string | undefined {
     return this.#recommender.explain(segment)
+  }
+
+  /** The groups of segments that behave alike, largest first, as of the last prediction; of a segment, the one that it is in. */
+  clusters(segment?: SegmentId): SegmentCluster[] {
+    return this.#recommender.clusters(segment)
   }
 
   /** Number of the newest interval that saw an access (its start is so many times intervalMs), -1 before the first. */

@@ -16,7 +16,7 @@ import type { ShardAssignmentPrediction } from './prediction'
 import { recommendation } from './recommendation'
 import type { Recorder } from './recorder'
 import { rehearse, type TiesAt } from './rehearsal'
-import { Segmentation } from './segmentation'
+import { Segmentation, type SegmentCluster } from './segmentation'
 import { readTies } from './ties'
 import { TrackRecord } from './track-record'
 import { readWorkload } from './workload'
@@ -144,6 +144,10 @@ export class Recommender {
 
   explain(segment: SegmentId): string | undefined {
     return this.segmentation.explain(segment)
+  }
+
+  clusters(segment?: SegmentId): SegmentCluster[] {
+    return this.segmentation.clusters(segment)
   }
 
   /** The loads of a segment by interval, oldest first. */

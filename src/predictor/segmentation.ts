@@ -8,6 +8,17 @@ import type { Workload } from './workload'
 
 /** Clusters are found anew after so many intervals, or when the number of segments has changed by a tenth. */
 const REFIT_EVERY = 24
+/** Segments of a cluster that are named. */
+const NAMED = 5
+
+/** Segments that behave alike, as of the last prediction. */
+export interface SegmentCluster {
+  readonly segments: number
+  /** Hour of the day, UTC, around which they are used most; undefined where they have none. */
+  readonly peakHour?: number
+  readonly examples: readonly SegmentId[]
+}
+
 export interface SegmentationState {
   centroids: (readonly number[] | null)[]
   spread: readonly number[]
@@ -118,6 +129,26 @@ export class Segmentation {
     const peak = peakOfDay(centroid)
     const like = `it behaves like ${others} other${others === 1 ? '' : 's'}`
     return peak === undefined ? like : `${like} that peak${others === 1 ? 's' : ''} around ${hour(peak)} UTC`
+  }
+
+  /** The clusters, largest first; of a segment, the one that it is in. */
+  clusters(segment?: SegmentId): SegmentCluster[] {
+    const examples: SegmentId[][] = this.#sizes.map(() => [])
+    for (const [named, item] of this.#itemOf) {
+      const of = examples[this.#labels[item]!]
+      if (of && of.length < NAMED) of.push(named)
+    }
+    const own = segment === undefined ? undefined : (this.labelOf(segment) ?? -1)
+    return this.#sizes
+      .map((segments, label) => {
+        const centroid = this.#centroids[label]
+        const peak = centroid && peakOfDay(centroid)
+        const peakHour = peak === undefined ? undefined : Math.round(peak * 24) % 24
+        return { segments, peakHour, examples: examples[label]!, label }
+      })
+      .filter(({ segments, label }) => segments > 0 && (own === undefined || own === label))
+      .sort((a, b) => b.segments - a.segments)
+      .map(({ label: _label, ...cluster }) => cluster)
   }
 
   /** A sentence about a segment. */

@@ -1,4 +1,4 @@
-import type { EntrySink } from './csv'
+import type { EntrySink } from './entry-sink'
 import { FIELDS, timestampOf } from './log-field'
 
 /** An access log with one JSON object a line. Fields it does not know are left out. */
