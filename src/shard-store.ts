@@ -57,6 +57,8 @@ export interface ShardSupports {
   readonly nulInKeys: boolean
   /** Beginnings of keys that it keeps for its own records. */
   readonly reservedPrefixes?: readonly string[]
+  /** It takes in values that come in parts. Without it they are sent whole. */
+  readonly parts?: boolean
 }
 
 export interface ShardBinding {
@@ -150,18 +152,22 @@ export interface Entry {
   readonly format?: string
   /** 32 bits over key, value, expiry and version: the same on every store. */
   readonly digest?: number
+  /** Of a value that is too large for one step: nobody sees it before its last part. No entry follows a part in a batch. */
+  readonly part?: { readonly number: number; readonly last: boolean }
 }
 
 export interface ScanRequest extends SegmentAt {
   readonly as: ReadAs
   readonly want: 'values' | 'digests'
-  /** Only these keys, in one page; absent ones are left out. */
+  /** Only these keys, in one page unless one comes in parts; absent ones are left out. */
   readonly keys?: readonly { readonly key: string; readonly tag: string }[]
   /** Where the page before ended; opaque. */
   readonly cursor?: string
   /** Entries a page; a page may be shorter, and stops early at `maxBytes` of values. */
   readonly limit: number
   readonly maxBytes?: number
+  /** Large values may come in parts, over several pages; a part ends its page. */
+  readonly parts?: boolean
 }
 
 export type Page =
@@ -172,6 +178,10 @@ export interface ChangesRequest extends SegmentAt {
   readonly ticket: number
   readonly after: number
   readonly limit: number
+  /** As in a scan. */
+  readonly parts?: boolean
+  /** Goes on with the value whose part ended the answer before; opaque. */
+  readonly cursor?: string
 }
 
 export interface Change {
@@ -182,7 +192,7 @@ export interface Change {
 }
 
 export type Changes =
-  | { readonly ok: true; readonly changes: readonly Change[]; readonly seq: number }
+  | { readonly ok: true; readonly changes: readonly Change[]; readonly seq: number; readonly next?: string }
   | { readonly ok: false; readonly record: FenceRecord }
 
 export interface IngestRequest extends SegmentAt {

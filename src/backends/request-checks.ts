@@ -5,6 +5,7 @@ import { bucketSegment, checkSegment, isTagSegment } from '../placement/segment'
 import type {
   Call,
   ChangesRequest,
+  Entry,
   EraseRequest,
   IngestRequest,
   ScanRequest,
@@ -34,8 +35,10 @@ export class RequestChecks {
   buckets = 0
   readonly #keyRules: KeyRules
   readonly #maxValueBytes: number
+  readonly #parts: boolean
 
-  constructor({ maxKeyBytes, maxValueBytes, nulInKeys, reservedPrefixes }: ShardSupports) {
+  constructor({ maxKeyBytes, maxValueBytes, nulInKeys, reservedPrefixes, parts = false }: ShardSupports) {
+    this.#parts = parts
     this.#keyRules = { maxBytes: maxKeyBytes, nul: nulInKeys, reserved: reservedPrefixes }
     this.#maxValueBytes = maxValueBytes
   }
@@ -115,8 +118,7 @@ export class RequestChecks {
     checkNumber(as.role === 'owner' ? as.epoch : as.ticket, as.role === 'owner' ? 'as.epoch' : 'as.ticket')
     if (want !== 'values' && want !== 'digests')
       throw invalid('want', `must be values or digests, not ${shown(want)}`)
-    if (cursor !== undefined && typeof cursor !== 'string')
-      throw invalid('cursor', `is not one that this store gave, but ${shown(cursor)}`)
+    checkCursor(cursor)
     checkLimit(limit, 'limit')
     if (maxBytes !== undefined) checkLimit(maxBytes, 'maxBytes')
     if (keys === undefined) return
@@ -132,6 +134,7 @@ export class RequestChecks {
     checkNumber(request.ticket, 'ticket')
     checkNumber(request.after, 'after')
     checkLimit(request.limit, 'limit')
+    checkCursor(request.cursor)
   }
 
   batch(request: IngestRequest): void {
@@ -146,8 +149,20 @@ export class RequestChecks {
       if (!entry) continue
       if (!entry.value) throw invalid(`${field}.entry.value`, 'is missing; digests cannot be ingested')
       checkNumber(entry.version, `${field}.entry.version`)
-      this.#value(entry.value, entry.expiresAt, `${field}.entry`)
+      // A part is no value: its bytes are the store's own, and so is their limit.
+      if (entry.part) this.#part(entry.part, `${field}.entry.part`)
+      this.#value(entry.value, entry.expiresAt, `${field}.entry`, entry.part && Number.POSITIVE_INFINITY)
     }
+  }
+
+  #part(part: NonNullable<Entry['part']>, field: string): void {
+    if (!this.#parts)
+      throw new ForeshardError(
+        ErrorCode.NOT_SUPPORTED,
+        `${field} is of a value in parts, which this store does not take`,
+      )
+    if (!Number.isSafeInteger(part.number) || part.number < 0 || typeof part.last !== 'boolean')
+      throw invalid(field, `must be the number of a part and whether it is the last, not ${shown(part)}`)
   }
 
   erasure(request: EraseRequest): void {
@@ -163,15 +178,15 @@ export class RequestChecks {
       throw invalid('bucketId', `is ${shown(bucketId)}; this topology has buckets 0 to ${this.buckets - 1}`)
   }
 
-  #value(value: Uint8Array, expiresAt: number, field: string): void {
+  #value(value: Uint8Array, expiresAt: number, field: string, maxBytes = this.#maxValueBytes): void {
     if (!(value instanceof Uint8Array))
       throw new ForeshardError(ErrorCode.INVALID_VALUE, `${field}.value is not bytes; encode it first`, {
         field,
       })
-    if (value.byteLength > this.#maxValueBytes)
+    if (value.byteLength > maxBytes)
       throw new ForeshardError(
         ErrorCode.INVALID_VALUE,
-        `${field}.value has ${value.byteLength} bytes; this store keeps at most ${this.#maxValueBytes}`,
+        `${field}.value has ${value.byteLength} bytes; this store keeps at most ${maxBytes}`,
         { field },
       )
     if (!Number.isFinite(expiresAt))
@@ -181,6 +196,11 @@ export class RequestChecks {
 
 function checkNumber(value: unknown, field: string): void {
   if (!Number.isSafeInteger(value)) throw invalid(field, `must be a whole number, not ${shown(value)}`)
+}
+
+function checkCursor(cursor: unknown): void {
+  if (cursor !== undefined && typeof cursor !== 'string')
+    throw invalid('cursor', `is not one that this store gave, but ${shown(cursor)}`)
 }
 
 function checkLimit(limit: number, field: string): void {

@@ -33,6 +33,8 @@ export class Copy {
   /** Batches are numbered, so that a late repetition cannot undo a newer one. */
   #batch = 0
   #meanBytes = 0
+  /** Whether the target takes large values in parts; then they come so, one part a batch. */
+  #parts: boolean | undefined
 
   constructor(work: Work, gate: Gate, attempt: Attempt, seq: number) {
     this.#work = work
@@ -67,23 +69,25 @@ export class Copy {
    */
   async catchUp({ unthrottled = false } = {}): Promise<void> {
     let patience = PATIENCE
-    for (let pages = 1; ; pages++) {
-      const { changes, seq } = await this.changesAfter(this.#seq)
+    let cursor: string | undefined
+    for (let pages = 1; ; ) {
+      const { changes, seq, next } = await this.changesAfter(this.#seq, cursor)
       if (pages === 1) patience += Math.ceil((4 * (seq - this.#seq)) / this.batchSize)
-      if (changes.length > 0) {
-        // In the order of seq: each batch leaves the copy as the source was at its last change, or later.
-        await this.put(changes, { unthrottled })
-        this.#seq = changes.at(-1)!.seq
-      }
-      if (changes.length === 0) this.#seq = seq
-      if (this.#seq === seq || pages > patience) return
+      // In the order of seq: each batch leaves the copy as the source was at its last change, or later.
+      await this.put(changes, { unthrottled })
+      cursor = next
+      // The last change is there when its last part is.
+      if (next !== undefined) continue
+      this.#seq = changes.at(-1)?.seq ?? seq
+      if (this.#seq === seq || ++pages > patience) return
     }
   }
 
   /** The oldest changes at the source after `seq`. */
-  async changesAfter(seq: number): Promise<Extract<Changes, { ok: true }>> {
+  async changesAfter(seq: number, cursor?: string): Promise<Extract<Changes, { ok: true }>> {
     const { from, ticket } = this.#attempt
-    const request = { ...this.#at, ticket, after: seq, limit: this.batchSize }
+    const parts = await this.#takesParts()
+    const request = { ...this.#at, ticket, after: seq, limit: this.batchSize, cursor, parts }
     return this.#granted('changes', from, await this.#gate.ask(from, (store) => store.changes(request)))
   }
 
@@ -92,13 +96,14 @@ export class Copy {
     if (changes.length === 0) return
     const { segment, to, epoch, ticket } = this.#attempt
     const bytes = changes.reduce((sum, { entry }) => sum + (entry?.value?.byteLength ?? 0), 0)
-    this.#meanBytes = (this.#meanBytes + bytes / changes.length) / 2
-    if (!unthrottled) await this.#work.throttle.take(changes.length, bytes, this.#gate.signal)
+    const values = changes.filter(({ entry }) => entry?.part?.last !== false).length
+    if (!changes.at(-1)!.entry?.part) this.#meanBytes = (this.#meanBytes + bytes / changes.length) / 2
+    if (!unthrottled) await this.#work.throttle.take(values, bytes, this.#gate.signal)
     const request = { ...this.#at, epoch, ticket, batch: ++this.#batch, changes }
     await this.#gate.step('ingest', segment, async () =>
       this.#granted('ingest', to, await this.#gate.ask(to, (store) => store.ingest(request))),
     )
-    this.#work.board.copied(segment, changes.length, bytes)
+    this.#work.board.copied(segment, values, bytes)
   }
 
   /** A page of digests, of one side. */
@@ -106,20 +111,52 @@ export class Copy {
     return this.#scan(side, { want: 'digests', cursor, limit: DIGESTS_A_PAGE })
   }
 
-  /** These keys, of one side; absent ones are left out. */
-  async those(
+  /** The digests of these keys, of one side; absent ones are left out. */
+  async digestsOf(
     side: 'source' | 'target',
-    want: 'values' | 'digests',
     keys: readonly Pick<Entry, 'key' | 'tag'>[],
   ): Promise<Map<string, Entry>> {
     const found = new Map<string, Entry>()
-    const size = want === 'values' ? this.batchSize : DIGESTS_A_PAGE
+    for await (const { entries } of this.#pagesOf(side, 'digests', keys, DIGESTS_A_PAGE))
+      for (const entry of entries) found.set(entry.key, entry)
+    return found
+  }
+
+  /** Copies these keys again, as they are now at the source. */
+  async again(keys: readonly Pick<Entry, 'key' | 'tag'>[]): Promise<void> {
+    const size = this.batchSize
+    for (let i = 0; i < keys.length; i += size) {
+      const some = keys.slice(i, i + size)
+      const absent = new Map(some.map(({ key, tag }) => [key, { key, tag }]))
+      for await (const { entries } of this.#pagesOf('source', 'values', some, some.length)) {
+        await this.put(entries.map((entry) => ({ key: entry.key, tag: entry.tag, entry })))
+        for (const { key } of entries) absent.delete(key)
+      }
+      await this.put([...absent.values()])
+    }
+  }
+
+  async *#pagesOf(
+    side: 'source' | 'target',
+    want: 'values' | 'digests',
+    keys: readonly Pick<Entry, 'key' | 'tag'>[],
+    size: number,
+  ): AsyncGenerator<Extract<Page, { ok: true }>> {
     for (let i = 0; i < keys.length; i += size) {
       const some = keys.slice(i, i + size).map(({ key, tag }) => ({ key, tag }))
-      const { entries } = await this.#scan(side, { want, keys: some, limit: some.length })
-      for (const entry of entries) found.set(entry.key, entry)
+      let cursor: string | undefined
+      do {
+        const page = await this.#scan(side, { want, keys: some, cursor, limit: some.length })
+        yield page
+        cursor = page.next
+      } while (cursor !== undefined)
     }
-    return found
+  }
+
+  /** Asked once: what a store supports does not change. */
+  async #takesParts(): Promise<boolean> {
+    this.#parts ??= await this.#gate.ask(this.#attempt.to, async ({ supports }) => supports.parts === true)
+    return this.#parts
   }
 
   #page(cursor: string | undefined) {
@@ -139,7 +176,8 @@ export class Copy {
   ): Promise<Extract<Page, { ok: true }>> {
     const shard = side === 'source' ? this.#attempt.from : this.#attempt.to
     const as = { role: side, ticket: this.#attempt.ticket }
-    const page = await this.#gate.ask(shard, (store) => store.scan({ ...this.#at, as, ...request }))
+    const parts = await this.#takesParts()
+    const page = await this.#gate.ask(shard, (store) => store.scan({ ...this.#at, as, parts, ...request }))
     return this.#granted('scan', shard, page)
   }
 

@@ -2,7 +2,7 @@ import type { Clock } from '../clock'
 import { ErrorCode, ForeshardError } from '../errors'
 import type { SegmentId } from '../placement/segment'
 import type { Entry } from '../shard-store'
-import type { Copied, Copy } from './copy'
+import type { Copy } from './copy'
 
 type Keys = readonly Pick<Entry, 'key' | 'tag'>[]
 
@@ -19,7 +19,7 @@ export async function verify(segment: SegmentId, copy: Copy, clock: Clock): Prom
   while (suspects.length > 0) {
     const different = await differing(copy, suspects.splice(0, copy.batchSize), clock)
     if (different.length === 0) continue
-    await copy.put(different)
+    await copy.again(different)
     const still = await differing(copy, different, clock)
     if (still.length === 0) continue
     const example = JSON.stringify(still[0]!.key.slice(0, 80))
@@ -45,13 +45,13 @@ async function suspicious(copy: Copy, clock: Clock): Promise<Entry[]> {
   }
   // The two sides list their keys in orders of their own: each page is looked up on the other side.
   for (;;) {
-    const there = await copy.those('target', 'digests', ours.entries)
+    const there = await copy.digestsOf('target', ours.entries)
     for (const entry of ours.entries) if (!agree(entry, there.get(entry.key), clock)) suspects.push(entry)
     if (ours.next === undefined) break
     ours = await copy.digests('source', ours.next)
   }
   for (;;) {
-    const here = await copy.those('source', 'digests', theirs.entries)
+    const here = await copy.digestsOf('source', theirs.entries)
     for (const entry of theirs.entries)
       if (!here.has(entry.key) && !agree(undefined, entry, clock)) suspects.push(entry)
     if (theirs.next === undefined) break
@@ -64,18 +64,12 @@ async function suspicious(copy: Copy, clock: Clock): Promise<Entry[]> {
  * Of these keys, those whose copy is not what the source had at n, as the source has them now. The change log is read
  * after the source: a key that is not in it has not changed since n, and must be equal.
  */
-async function differing(copy: Copy, suspects: Keys, clock: Clock): Promise<Copied[]> {
+async function differing(copy: Copy, suspects: Keys, clock: Clock): Promise<Keys> {
   await copy.catchUp()
-  const here = await copy.those('source', 'values', suspects)
-  const digests = await copy.those('source', 'digests', suspects)
-  const there = await copy.those('target', 'digests', suspects)
+  const digests = await copy.digestsOf('source', suspects)
+  const there = await copy.digestsOf('target', suspects)
   const changed = await changedSince(copy)
-  const different: Copied[] = []
-  for (const { key, tag } of suspects) {
-    if (changed.has(key) || agree(digests.get(key), there.get(key), clock)) continue
-    different.push({ key, tag, entry: here.get(key) })
-  }
-  return different
+  return suspects.filter(({ key }) => !changed.has(key) && !agree(digests.get(key), there.get(key), clock))
 }
 
 async function changedSince(copy: Copy): Promise<Set<string>> {

@@ -36,9 +36,32 @@ export function murmur3(text: string, seed = 0): number {
 
 /** MurmurHash3 x86 32 of bytes, an unsigned 32-bit integer. */
 export function murmur3Bytes(bytes: Uint8Array, seed = 0): number {
+  return finish(absorb(bytes, seed | 0), bytes.length)
+}
+
+/** The same of bytes that come in parts. Only the last part may be of another length than a multiple of four. */
+export class Murmur3 {
+  #h: number
+  #length = 0
+
+  constructor(seed = 0) {
+    this.#h = seed | 0
+  }
+
+  update(part: Uint8Array): void {
+    this.#h = absorb(part, this.#h)
+    this.#length += part.length
+  }
+
+  digest(): number {
+    return finish(this.#h, this.#length)
+  }
+}
+
+function absorb(bytes: Uint8Array, seed: number): number {
   const length = bytes.length
   const blocks = length & ~3
-  let h = seed | 0
+  let h = seed
   let i = 0
   for (; i < blocks; i += 4) {
     h ^= scramble(bytes[i]! | (bytes[i + 1]! << 8) | (bytes[i + 2]! << 16) | (bytes[i + 3]! << 24))
@@ -49,7 +72,7 @@ export function murmur3Bytes(bytes: Uint8Array, seed = 0): number {
     for (let shift = 0; i < length; i++, shift += 8) tail |= bytes[i]! << shift
     h ^= scramble(tail)
   }
-  return finish(h, length)
+  return h
 }
 
 function scramble(block: number): number {

@@ -139,8 +139,8 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'catch-up of one page',
     breaks: 'the copy counts as being where the source is, although more has changed',
     file: 'src/migrator/copy.ts',
-    find: 'this.#seq = changes.at(-1)!.seq\n      }\n      if (changes.length === 0) this.#seq = seq',
-    replace: '}\n      this.#seq = seq',
+    find: 'this.#seq = changes.at(-1)?.seq ?? seq',
+    replace: 'this.#seq = seq',
   },
   {
     name: 'digest ignored',

@@ -102,6 +102,7 @@ class RedisStore implements ShardStore {
       maxKeyBytes: 64 * 1024,
       maxValueBytes,
       nulInKeys: true,
+      parts: true,
       reservedPrefixes: prefix.startsWith(OWN_PREFIX) ? [OWN_PREFIX] : [OWN_PREFIX, prefix],
     }
     this.#checks = new RequestChecks(this.supports)

@@ -9,11 +9,13 @@
  *     #x  {tag}x    what a client must heed: L, changes are logged; H and a time, writes are held until then; then the
  *                   carved tags, each as a comma and a JSON string. Empty for most.
  *     #r  {tag}r    the rest: state epoch ticket export holdUntil held trace base loading kept nextBatch intact peer
+ *     #i  {tag}i    of an import: number of the part that is expected next, and the key of the value that comes in parts
  *     *k  *x  *t    of the bucket: its ticket, the segment that is exported, the tags that have a record (as in #x)
  *     *p            place of the newest entry; entries are scanned in the order of their places
  *     :key          version, expiry and tag of an entry (tag empty: the key itself)
  *
- * Beside the hash: `<hash>:o` entries by place, `<hash>:l<segment>` change log by seq.
+ * Beside the hash: `<hash>:o` entries by place, `<hash>:l<segment>` change log by seq (change-log.ts), `<hash>:s<segment>` a value
+ * that comes in parts, until the last of them is there.
  *
  * Numbers stay below 2^53 and are written with %.0f: Lua's tostring keeps 14 digits only.
  */
@@ -79,7 +81,11 @@ end
 
 local function raw(p) return call('HMGET', bucket, p .. 's', p .. 'x', p .. 'r') end
 
+local function stageOf(p) return bucket .. ':s' .. p end
+
 local function write(p, r)
+  -- A value that came in part only ends with the import, or begins again with the next one.
+  if r.nextBatch <= 1 and call('HDEL', bucket, p .. 'i') == 1 then call('UNLINK', stageOf(p)) end
   local x = r.carved
   if r.state == 'o' then
     if r.export ~= 0 and r.holdUntil > 0 then x = 'H' .. int(r.holdUntil) .. x end
