@@ -39,6 +39,7 @@ export type SkipReason =
   | 'low-gain'
   | 'not-worth-its-cost'
   | 'refused'
+  | 'predictor-unavailable'
   | 'failed'
   | 'stopped'
 

@@ -144,6 +144,12 @@ export class Rebalancer extends EventEmitter<RebalancerEvents> {
       if (!round.act) this.#tell('skipped', round)
       return round
     } catch (error) {
+      if (isForeshardError(error, ErrorCode.PREDICTOR_UNAVAILABLE)) {
+        // Nothing is wrong here: recommendations pause until it is back.
+        const away = skip('predictor-unavailable', error.message)
+        this.#tell('skipped', away)
+        return away
+      }
       this.#tell('error', error)
       const failed = skip('failed', error instanceof Error ? error.message : String(error))
       this.#tell('skipped', failed)

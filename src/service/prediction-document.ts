@@ -1,6 +1,9 @@
 import { z } from '@hono/zod-openapi'
+import { ErrorCode, ForeshardError } from '../errors'
+import { checkMap } from '../placement/assignment'
 import { FoundingMap, TaggedMap } from '../placement/founding-map'
-import type { SegmentId } from '../placement/segment'
+import { isTagSegment, type SegmentId } from '../placement/segment'
+import type { PredictRequest } from '../predictor/options'
 import type { ShardAssignmentPrediction } from '../predictor/prediction'
 import { RelationshipsSchema, SegmentSchema, ShardMapSchema, TaggingSchema } from './placement-document'
 
@@ -123,6 +126,39 @@ export function predictionOf(document: PredictionDocument): ShardAssignmentPredi
     }),
     founding: { ...advice, shardAssignmentMap: assignments },
   }
+}
+
+/**
+ * Refuses a prediction that does not answer the request: it names shards or segments that its placement does not have, or does more than
+ * its budget allows.
+ * @throws FAILED
+ */
+export function checkPrediction(prediction: ShardAssignmentPrediction, request: PredictRequest): void {
+  const { placement, budget, draining } = request
+  const { shardAssignmentMap: map, merges, expected } = prediction
+  if (placement) {
+    const known = new Set(placement.shards)
+    try {
+      checkMap(map, placement.buckets, (shard) => known.has(shard), 'shardAssignmentMap')
+    } catch (cause) {
+      throw unasked((cause as Error).message)
+    }
+    for (const segment of merges)
+      if (!isTagSegment(segment)) throw unasked(`merges: ${segment} is no tag that could be merged`)
+  }
+  // What is to be emptied is, whatever the budget.
+  if (draining !== undefined) return
+  if (map.size > (budget?.maxMoves ?? map.size))
+    throw unasked(`it moves ${map.size} segments, more than asked for`)
+  if (expected.loadMoved > (budget?.maxLoadShare ?? expected.loadMoved) + ROUNDING)
+    throw unasked(`it moves ${expected.loadMoved} of the load, more than asked for`)
+}
+
+/** Sums of shares are not exact. */
+const ROUNDING = 1e-6
+
+function unasked(why: string): ForeshardError {
+  return new ForeshardError(ErrorCode.FAILED, `the prediction is refused: ${why}`, { field: 'answer' })
 }
 
 function segmentMap<V>(object: Record<string, V>): Map<SegmentId, V> {

@@ -1,25 +1,10 @@
 import { createRoute, z } from '@hono/zod-openapi'
 import { ErrorCode, ForeshardError } from '../../errors'
 import type { SegmentId } from '../../placement/segment'
+import { ForecastSchema } from '../forecast-document'
 import { type House, jsonAnswer, newRoutes, REFUSALS } from '../house'
 import { SegmentSchema } from '../placement-document'
 import { HotSegmentSchema, TriggerSchema } from '../prediction-document'
-
-export const ForecastSchema = z
-  .object({
-    mean: z.array(z.number()),
-    lower: z.array(z.number()),
-    upper: z.array(z.number()),
-    model: z.object({
-      members: z.array(z.object({ name: z.string(), weight: z.number() })),
-      seasonality: z.array(z.number()),
-      seasonalitySource: z.enum(['given', 'found', 'none']),
-      intervals: z.number(),
-      gaps: z.number(),
-      fallback: z.string().optional(),
-    }),
-  })
-  .openapi('Forecast')
 
 export const ExplanationSchema = z
   .object({
