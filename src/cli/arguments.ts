@@ -5,10 +5,8 @@ import type { ShardId } from '../placement/segment'
 import type { DataRelationships, SchemaInfo } from '../placement/tag'
 import { durationOf } from './duration'
 import { CliError, ExitCode } from './exit-code'
-import { LogReader } from './log-reader'
-import type { Terminal } from './terminal'
 
-/** What both commands take. */
+/** What commands take, each some of it. */
 const OPTIONS = {
   shards: { type: 'string' },
   interval: { type: 'string' },
@@ -19,14 +17,23 @@ const OPTIONS = {
   seed: { type: 'string' },
   schema: { type: 'string' },
   'max-moves': { type: 'string' },
+  format: { type: 'string' },
+  columns: { type: 'string' },
+  time: { type: 'string' },
+  operation: { type: 'string' },
+  key: { type: 'string' },
+  user: { type: 'string' },
+  db: { type: 'string' },
+  tag: { type: 'string', multiple: true },
+  budgets: { type: 'string' },
+  html: { type: 'string' },
+  post: { type: 'string' },
+  'token-env': { type: 'string' },
   json: { type: 'boolean' },
   help: { type: 'boolean', short: 'h' },
 } as const
 
 export type Arguments = ReturnType<typeof parse>['values']
-
-/** A log's timestamps may be so much ahead of this machine's clock. */
-const AHEAD_MS = 86_400_000
 
 export function parse(args: readonly string[], names: readonly (keyof typeof OPTIONS)[]) {
   const options = Object.fromEntries(names.map((name) => [name, OPTIONS[name]])) as unknown as typeof OPTIONS
@@ -39,20 +46,6 @@ export function parse(args: readonly string[], names: readonly (keyof typeof OPT
 
 export function usage(message: string): CliError {
   return new CliError(ExitCode.USAGE, message)
-}
-
-/** The one LOG that a command is given. */
-export function openLog(positionals: readonly string[], terminal: Terminal): LogReader {
-  if (positionals.length !== 1)
-    throw usage(
-      positionals.length
-        ? 'one LOG at a time; join several in order of time'
-        : 'LOG is missing: a file, or - for standard input',
-    )
-  const options = { latest: terminal.clock.now() + AHEAD_MS }
-  return positionals[0] === '-'
-    ? new LogReader(terminal.stdin, options)
-    : LogReader.open(positionals[0]!, options)
 }
 
 /** '8', or 'a,b,c', or with weights 'a:2,b:1'. */
@@ -84,11 +77,12 @@ export function whole(name: string, text: string | undefined): number | undefine
   return Number(text)
 }
 
-/** A JSON file of { entities, relationships? }. */
+/** A JSON file of { entities, relationships? }, and `more` entities after its own. */
 export async function schemaOf(
   path: string | undefined,
+  more: SchemaInfo['entities'] = [],
 ): Promise<{ schema?: SchemaInfo; relationships?: DataRelationships }> {
-  if (path === undefined) return {}
+  if (path === undefined) return more.length > 0 ? { schema: { entities: more } } : {}
   const problem = (why: string) => new CliError(ExitCode.INPUT, `--schema ${path}: ${why}`)
   let text: string
   try {
@@ -105,5 +99,5 @@ export async function schemaOf(
   if (value === null || typeof value !== 'object' || !Array.isArray((value as SchemaInfo).entities))
     throw problem('must be { "entities": […], "relationships": […] }')
   const { entities, relationships } = value as SchemaInfo & { relationships?: DataRelationships }
-  return { schema: { entities }, relationships }
+  return { schema: { entities: [...entities, ...more] }, relationships }
 }

@@ -4,9 +4,9 @@ import { pipeline } from 'node:stream/promises'
 import { createGunzip } from 'node:zlib'
 import { invalid } from '../errors'
 import { LineSplitter } from '../log/line-splitter'
-import { NdjsonLog } from '../log/ndjson'
 import { type AccessLogEntry, type RefusedBecause, refusedBecause } from '../tracking/access-log'
-import { CsvLog } from './csv'
+import { formatOf, type LogFormat, type LogFormatOptions, linesOf } from './log-format'
+import type { LogLines, LogSink, SkippedBecause } from './log-lines'
 
 /** Lines that were left out for one reason: how many, and the first of them. */
 export interface Refusals {
@@ -14,10 +14,7 @@ export interface Refusals {
   examples: { line: number; text: string }[]
 }
 
-export interface LogReaderOptions {
-  /** A later timestamp is refused. */
-  latest?: number
-}
+export type LogReaderOptions = LogFormatOptions
 
 const EXAMPLES = 3
 const SHOWN = 100
@@ -25,22 +22,42 @@ const SHOWN = 100
 const LONG_LINE = 1024
 
 /**
- * The entries of a log: CSV or NDJSON, told apart by the first character; plain or gzipped, by the first bytes. Reads
- * as fast as it is iterated. A bad line is counted in `refused` and left out; only a log that cannot be read as one at
- * all, a header without the columns or a broken gzip stream, is an error.
+ * The entries of a log, of a format that its beginning tells; plain or gzipped, by the first bytes. Reads as fast as it
+ * is iterated. A bad line is counted in `refused` and left out, a line that stands for no access in `skipped`; only a
+ * log that cannot be read as one at all, a header without the columns or a broken gzip stream, is an error.
  */
 export class LogReader implements AsyncIterable<AccessLogEntry> {
   readonly refused = new Map<RefusedBecause, Refusals>()
+  readonly skipped = new Map<SkippedBecause, Refusals>()
   lines = 0
+  /** Read of the source, as it is: packed where it is gzipped. */
   bytes = 0
+  /** Timestamp of the newest entry that was read. */
+  at = 0
   readonly #source: Readable
+  readonly #options: LogReaderOptions
   readonly #latest: number
-  #format: CsvLog | NdjsonLog | undefined
+  readonly #sink: LogSink
+  #format: LogFormat | undefined
+  #log: LogLines | undefined
   #batch: AccessLogEntry[] = []
 
   constructor(source: Readable, options: LogReaderOptions = {}) {
     this.#source = source
+    this.#options = options
     this.#latest = options.latest ?? Number.POSITIVE_INFINITY
+    this.#format = options.format
+    this.#sink = {
+      good: (entry) => this.#batch.push(entry),
+      entry: (entry, line, text) => this.#entry(entry, line, text),
+      refuse: (reason, line, text) => count(this.refused, reason, line, text),
+      skip: (reason, line, text) => count(this.skipped, reason, line, text),
+    }
+  }
+
+  /** Undefined before its first line that is not empty. */
+  get format(): LogFormat | undefined {
+    return this.#format
   }
 
   /** Of a file, or of standard input for '-'. */
@@ -52,20 +69,30 @@ export class LogReader implements AsyncIterable<AccessLogEntry> {
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<AccessLogEntry> {
+    for await (const batch of this.batches()) yield* batch
+  }
+
+  /** The same entries, as many at a time as a piece of the source has: one by one, waiting costs more than reading. */
+  async *batches(): AsyncGenerator<AccessLogEntry[]> {
     const splitter = new LineSplitter({
+      quick: (bytes, from, to, number) => {
+        if (this.#log?.quick?.(bytes, from, to) !== true) return false
+        this.lines = number
+        return true
+      },
       line: (text, number) => this.#line(text, number),
       unusable: (reason, number, start) => {
         this.lines = number
-        this.#refuse(reason, number, start)
+        count(this.refused, reason, number, start)
       },
     })
     for await (const chunk of this.#plain()) {
       splitter.push(chunk)
-      yield* this.#take()
+      if (this.#batch.length > 0) yield this.#take()
     }
     splitter.end()
-    this.#format?.end()
-    yield* this.#take()
+    this.#log?.end()
+    if (this.#batch.length > 0) yield this.#take()
   }
 
   /** The bytes, gunzipped where they start like gzip. */
@@ -112,32 +139,28 @@ export class LogReader implements AsyncIterable<AccessLogEntry> {
     return chunk
   }
 
-  *#take(): Generator<AccessLogEntry> {
+  #take(): AccessLogEntry[] {
     const batch = this.#batch
     this.#batch = []
-    yield* batch
+    this.at = batch[batch.length - 1]!.timestamp
+    return batch
   }
 
   #line(text: string, number: number): void {
     this.lines = number
-    if (this.#format) {
-      this.#format.line(text, number)
+    if (this.#log) {
+      this.#log.line(text, number)
       return
     }
     if (text.trim() === '') return
-    const sink = {
-      entry: (entry: unknown, line: number, source: string) => this.#entry(entry, line, source),
-      refuse: (reason: RefusedBecause, line: number, source: string) => this.#refuse(reason, line, source),
-    }
-    const json = /^\s*[{[]/.test(text)
-    this.#format = json ? new NdjsonLog(sink) : new CsvLog(text, sink)
-    if (json) this.#format.line(text, number)
+    this.#format ??= formatOf(text, this.#options)!
+    this.#log = linesOf(this.#format, text, number, this.#sink, this.#options)
   }
 
   #entry(entry: unknown, line: number, text: string): void {
     const reason = refusedBecause(entry, this.#latest)
     if (reason) {
-      this.#refuse(reason, line, text)
+      count(this.refused, reason, line, text)
       return
     }
     const good = entry as AccessLogEntry
@@ -146,17 +169,17 @@ export class LogReader implements AsyncIterable<AccessLogEntry> {
         if (good[name] !== undefined) good[name] = copied(good[name]!)
     this.#batch.push(good)
   }
+}
 
-  #refuse(reason: RefusedBecause, line: number, text: string): void {
-    let refusals = this.refused.get(reason)
-    if (!refusals) {
-      refusals = { count: 0, examples: [] }
-      this.refused.set(reason, refusals)
-    }
-    refusals.count++
-    if (refusals.examples.length < EXAMPLES)
-      refusals.examples.push({ line, text: copied(text.slice(0, SHOWN)) })
+function count<Reason>(counts: Map<Reason, Refusals>, reason: Reason, line: number, text: string): void {
+  let refusals = counts.get(reason)
+  if (!refusals) {
+    refusals = { count: 0, examples: [] }
+    counts.set(reason, refusals)
   }
+  refusals.count++
+  if (refusals.examples.length < EXAMPLES)
+    refusals.examples.push({ line, text: copied(text.slice(0, SHOWN)) })
 }
 
 function copied(text: string): string {

@@ -3,22 +3,22 @@ import { Placement } from '../placement/assignment'
 import { MOST_SHARDS } from '../placement/ring'
 import type { ShardAssignmentPrediction } from '../predictor/prediction'
 import { Predictor } from '../predictor/predictor'
-import { duration, openLog, parse, schemaOf, shardsOf, usage, whole } from './arguments'
-import { refusalsJson, tellRefusals } from './refusals'
+import { duration, parse, schemaOf, shardsOf, usage, whole } from './arguments'
+import { LOG_HELP, LOG_OPTIONS, openLog, tagEntities } from './log-arguments'
+import { logJson, tellRefusals } from './refusals'
 import { type Column, percent, table } from './table'
 import { ProgressLine, type Terminal } from './terminal'
+import { watched } from './watched-log'
 
 export const PREDICT_HELP = `foreshard predict LOG --shards N [options]
 
 Reads an access log and prints what should move now, at its end: which segments, where to, how sure that is, and why.
 The placement to start from is the one that a new topology of these shards has.
 
-  LOG               a file, or - for standard input; the same as for simulate
-  --shards          how many (8), or which ones (a,b,c), with weights if need be (a:2,b:1)
+${LOG_HELP}  --shards          how many (8), or which ones (a,b,c), with weights if need be (a:2,b:1)
   --interval        length of an interval; default 1h
   --horizon         how far ahead to plan; default 24 intervals
   --buckets         default 16384
-  --schema FILE     JSON { "entities": […], "relationships": […] }: where tags come from
   --max-moves       of the recommendation
   --seed            of the bucket hash, and of all chance; default 0
   --json            the whole prediction on standard output
@@ -35,7 +35,7 @@ export async function predictCommand(args: readonly string[], terminal: Terminal
     'horizon',
     'buckets',
     'seed',
-    'schema',
+    ...LOG_OPTIONS,
     'max-moves',
     'json',
     'help',
@@ -52,21 +52,21 @@ export async function predictCommand(args: readonly string[], terminal: Terminal
   const horizonMs = duration('horizon', values.horizon)
   const seed = whole('seed', values.seed) ?? 0
   const maxMoves = whole('max-moves', values['max-moves'])
-  const schema = await schemaOf(values.schema)
+  const schema = await schemaOf(values.schema, tagEntities(values.tag))
   const common = { shards, buckets: whole('buckets', values.buckets), seed, ...schema }
   const placement = Placement.initial(common)
   // Now is the end of the log.
   const clock = new ManualClock()
   const predictor = new Predictor({ ...common, intervalMs, clock, random: seededRandom(seed) })
-  const log = openLog(positionals, terminal)
+  const { log, size } = await openLog(positionals, values, terminal)
   const line = new ProgressLine(terminal)
   let used = 0
   try {
-    for await (const entry of log) {
-      if (entry.timestamp > clock.now()) clock.jump(entry.timestamp)
-      if (predictor.record(entry)) used++
-      if (used % 4096 === 0) line.draw(log.lines, entry.timestamp)
-    }
+    for await (const batch of watched(log, size, line))
+      for (const entry of batch) {
+        if (entry.timestamp > clock.now()) clock.jump(entry.timestamp)
+        if (predictor.record(entry)) used++
+      }
   } finally {
     line.clear()
   }
@@ -76,9 +76,7 @@ export async function predictCommand(args: readonly string[], terminal: Terminal
   const budget = maxMoves === undefined ? undefined : { maxMoves }
   const prediction = await predictor.predict({ placement, horizonMs, budget, now })
   if (values.json)
-    terminal.stdout.write(
-      `${JSON.stringify({ now, ...plain(prediction), lines: log.lines, refused: refusalsJson(log) })}\n`,
-    )
+    terminal.stdout.write(`${JSON.stringify({ now, ...plain(prediction), ...logJson(log) })}\n`)
   else terminal.stdout.write(textOf(prediction, placement))
 }
 

@@ -1,24 +1,22 @@
 import type { PolicyReport } from '../rebalancer/report'
 import { POLICY_NAMES, type PolicyName, type SimulateOptions, simulate } from '../rebalancer/simulate'
-import { duration, openLog, parse, schemaOf, shardsOf, usage, whole } from './arguments'
-import { refusalsJson, tellRefusals } from './refusals'
+import { duration, parse, schemaOf, shardsOf, usage, whole } from './arguments'
+import { LOG_HELP, LOG_OPTIONS, openLog, tagEntities } from './log-arguments'
+import { logJson, tellRefusals } from './refusals'
 import { type Column, percent, table } from './table'
 import { ProgressLine, type Terminal } from './terminal'
+import { watched } from './watched-log'
 
 export const SIMULATE_HELP = `foreshard simulate LOG --shards N [options]
 
 Replays an access log against placement policies and prints what each would have cost.
 
-  LOG               a file, or - for standard input: CSV with a header, or NDJSON; gzipped or not; in order of time.
-                    Columns: timestamp (ms or ISO 8601), key, operation (read or write); and if you have them
-                    transactionId, bytes, count, queryType, userProfile.
-  --shards          how many (8), or which ones (a,b,c), with weights if need be (a:2,b:1)
+${LOG_HELP}  --shards          how many (8), or which ones (a,b,c), with weights if need be (a:2,b:1)
   --policies        any of ${POLICY_NAMES.join(',')}; default all
   --interval        length of an interval; default 1h
   --horizon         time over which a move has to pay off; default 24 intervals
   --every           time between two decisions; default one interval
   --buckets         default 16384
-  --schema FILE     JSON { "entities": […], "relationships": […] }: where tags come from
   --max-moves       of every single decision
   --seed            of the bucket hash, and of all chance; default 0
   --json            the whole report, every interval of it, on standard output
@@ -50,7 +48,7 @@ export async function simulateCommand(args: readonly string[], terminal: Termina
     'every',
     'buckets',
     'seed',
-    'schema',
+    ...LOG_OPTIONS,
     'max-moves',
     'json',
     'help',
@@ -70,13 +68,12 @@ export async function simulateCommand(args: readonly string[], terminal: Termina
     buckets: whole('buckets', values.buckets),
     seed: whole('seed', values.seed),
     budget: maxMoves === undefined ? undefined : { maxMoves },
-    onProgress: ({ at }) => line.draw(log.lines, at),
-    ...(await schemaOf(values.schema)),
+    ...(await schemaOf(values.schema, tagEntities(values.tag))),
   }
-  const log = openLog(positionals, terminal)
+  const { log, size } = await openLog(positionals, values, terminal)
   let report: Awaited<ReturnType<typeof simulate>>
   try {
-    report = await simulate(log, options)
+    report = await simulate(watched(log, size, line), options)
   } finally {
     line.clear()
   }
@@ -86,7 +83,7 @@ export async function simulateCommand(args: readonly string[], terminal: Termina
       `left out for coming after their interval was over: ${report.entries.late}. Sort the log by time.\n`,
     )
   if (values.json) {
-    terminal.stdout.write(`${JSON.stringify({ ...report, lines: log.lines, refused: refusalsJson(log) })}\n`)
+    terminal.stdout.write(`${JSON.stringify({ ...report, ...logJson(log) })}\n`)
     return
   }
   terminal.stdout.write(`${table(COLUMNS, Object.values(report.policies))}\n\n${report.verdict}\n`)

@@ -5,6 +5,8 @@ export const MOST_LINE_BYTES = 1 << 20
 const SHOWN_BYTES = 120
 
 export interface LineSink {
+  /** A line of UTF-8 from `from` to `to`; false: it has to be told as a text. Not asked of lines cut by chunks. */
+  quick?(bytes: Buffer, from: number, to: number, number: number): boolean
   line(text: string, number: number): void
   /** A line that was not kept: over MOST_LINE_BYTES, or not UTF-8. `start` is how it begins. */
   unusable(reason: 'line too long' | 'unreadable line', number: number, start: string): void
@@ -75,6 +77,7 @@ export class LineSplitter {
     if (to > from && bytes[to - 1] === RETURN) to--
     if (number === 1 && bytes[from] === 0xef && bytes[from + 1] === 0xbb && bytes[from + 2] === 0xbf)
       from += 3
+    if (knownUtf8 && this.#sink.quick?.(bytes, from, to, number)) return
     if (knownUtf8 || isUtf8(bytes.subarray(from, to)))
       this.#sink.line(bytes.toString('utf8', from, to), number)
     else

@@ -5,17 +5,19 @@ const NUMBER = /^-?\d+(\.\d+)?([eE][+-]?\d+)?$/
 const ISO = /^(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d(?::\d\d(?:\.\d+)?)?)(Z|[+-]\d\d:?\d\d)?$/
 
 let lastText = ''
+let lastUnit = 1
 let lastTime = Number.NaN
 
-/** ms since the epoch; NaN for what is no time. */
-export function timestampOf(value: unknown): number {
-  if (typeof value === 'number') return value
+/** ms since the epoch, of ISO 8601 or a number of units; NaN for what is no time. */
+export function timestampOf(value: unknown, unitMs = 1): number {
+  if (typeof value === 'number') return value * unitMs
   if (typeof value !== 'string') return Number.NaN
   // Neighbouring lines of a log often share their timestamp.
-  if (value === lastText) return lastTime
-  lastText = value
+  if (value === lastText && unitMs === lastUnit) return lastTime
   const iso = value.charCodeAt(4) === 45 ? ISO.exec(value) : null
-  lastTime = iso ? Date.parse(`${iso[1]}T${iso[2]}${iso[3] ?? 'Z'}`) : numberOf(value)!
+  lastTime = iso ? Date.parse(`${iso[1]}T${iso[2]}${iso[3] ?? 'Z'}`) : numberOf(value)! * unitMs
+  lastText = value
+  lastUnit = unitMs
   return lastTime
 }
 

@@ -1,12 +1,14 @@
 import type { EntrySink } from './entry-sink'
-import { FIELDS, timestampOf } from './log-field'
+import { timestampOf } from './log-field'
 
 /** An access log with one JSON object a line. Fields it does not know are left out. */
 export class NdjsonLog {
   readonly #sink: EntrySink
+  readonly #unitMs: number
 
-  constructor(sink: EntrySink) {
+  constructor(sink: EntrySink, unitMs = 1) {
     this.#sink = sink
+    this.#unitMs = unitMs
   }
 
   line(text: string, line: number): void {
@@ -22,14 +24,22 @@ export class NdjsonLog {
       this.#sink.entry(null, line, text)
       return
     }
-    const entry: Record<string, unknown> = {}
-    for (const field of FIELDS) {
-      // Own fields only, and null is how many writers say that there is none.
-      const given = Object.hasOwn(value, field) ? (value as Record<string, unknown>)[field] : undefined
-      if (given !== undefined && given !== null) entry[field] = given
-    }
-    entry.timestamp = timestampOf(entry.timestamp)
-    this.#sink.entry(entry, line, text)
+    // None of these names is one that an object has by itself. Null is how many writers say that there is none.
+    const it = value as Record<string, unknown>
+    this.#sink.entry(
+      {
+        timestamp: timestampOf(it.timestamp, this.#unitMs),
+        key: it.key,
+        operation: it.operation,
+        transactionId: it.transactionId ?? undefined,
+        bytes: it.bytes ?? undefined,
+        count: it.count ?? undefined,
+        queryType: it.queryType ?? undefined,
+        userProfile: it.userProfile ?? undefined,
+      },
+      line,
+      text,
+    )
   }
 
   end(): void {}

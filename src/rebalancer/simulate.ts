@@ -74,16 +74,19 @@ const HOUR_MS = 3_600_000
 /** Clocks of those who write logs may be ahead by so much. */
 const AHEAD_MS = 24 * HOUR_MS
 
+/** Entries in order of time. What comes asynchronously may come in arrays: waiting for each entry costs more than its replay. */
+export type AccessLog =
+  | Iterable<AccessLogEntry>
+  | AsyncIterable<AccessLogEntry>
+  | AsyncIterable<readonly AccessLogEntry[]>
+
 /**
  * Replays an access log, in order of time, against placement policies, and reports what each would have cost. A
  * policy sees the past only, and what it decides holds from the next interval on. All start from the ring's placement.
  *
  * A move is paid off over the horizon, as J has it: for so long, the load of what moved counts as moved.
  */
-export async function simulate(
-  entries: Iterable<AccessLogEntry> | AsyncIterable<AccessLogEntry>,
-  options: SimulateOptions,
-): Promise<SimulationReport> {
+export async function simulate(entries: AccessLog, options: SimulateOptions): Promise<SimulationReport> {
   checkFields(options, SIMULATE_FIELDS, 'options')
   const intervalMs = checkDuration(options.intervalMs ?? HOUR_MS, 'options.intervalMs')
   const horizon = checkMultiple(options.horizonMs ?? 24 * intervalMs, intervalMs, 'options.horizonMs')
@@ -135,11 +138,18 @@ export async function simulate(
     await replay.advance()
     options.onProgress?.({ entries: counts.read, at })
   }
+  const take = async (given: AccessLogEntry | readonly AccessLogEntry[]) => {
+    if (!Array.isArray(given)) {
+      if (replay.push(given as AccessLogEntry)) await advance((given as AccessLogEntry).timestamp)
+      return
+    }
+    for (const entry of given) if (replay.push(entry)) await advance(entry.timestamp)
+  }
   // A plain iterable is not awaited entry by entry: that would cost more than all the rest.
   if (isIterable(entries)) {
     for (const entry of entries) if (replay.push(entry)) await advance(entry.timestamp)
   } else if (isAsyncIterable(entries)) {
-    for await (const entry of entries) if (replay.push(entry)) await advance(entry.timestamp)
+    for await (const given of entries) await take(given)
   } else throw invalid('entries', 'must be an iterable or async iterable of access log entries')
   await replay.advance(true)
 
@@ -174,7 +184,9 @@ function isIterable(entries: unknown): entries is Iterable<AccessLogEntry> {
   return typeof entries === 'object' && entries !== null && Symbol.iterator in entries
 }
 
-function isAsyncIterable(entries: unknown): entries is AsyncIterable<AccessLogEntry> {
+function isAsyncIterable(
+  entries: unknown,
+): entries is AsyncIterable<AccessLogEntry | readonly AccessLogEntry[]> {
   return typeof entries === 'object' && entries !== null && Symbol.asyncIterator in entries
 }
 

@@ -124,7 +124,7 @@ describe('foreshard simulate', () => {
       stdin: LOG,
       isTTY: true,
     })
-    expect(stderr).toMatch(/\d+ lines, 2020-09-13T\d\d:\d\d, \d+ lines\/s/)
+    expect(stderr).toMatch(/\d+ lines, 2020-09-14T\d\d:\d\d, \d+ lines\/s/)
     expect(stderr.endsWith('\r\x1b[K')).toBe(true)
   })
 })
