@@ -88,13 +88,9 @@ export class Membership {
     const incarnation = attached
       ? undefined
       : await openStore(id, store, { id: this.#topologyId, buckets }, this.#clock)
-    let isNew = false
+    let isNew: boolean
     try {
-      await this.#feed.change((topology) => {
-        const shards = withShard(topology, id, weight, incarnation)
-        if (shards) isNew = !topology.shards.some((it) => it.id === id && it.state === 'active')
-        return shards && { shards }
-      })
+      isNew = await this.#enter(id, weight, incarnation)
     } catch (error) {
       if (!attached) await store.close().catch(() => {})
       throw error
@@ -139,6 +135,17 @@ export class Membership {
     }
     if (remove) await this.#remove(id)
     return reports
+  }
+
+  /** Of several routers that enter a shard at the same time one is told that it is new: it moves the shard's share to it. */
+  async #enter(id: ShardId, weight: number, incarnation: string | undefined): Promise<boolean> {
+    let isNew = false
+    const changed = await this.#feed.change((topology) => {
+      isNew = !topology.shards.some((it) => it.id === id && it.state === 'active')
+      const shards = withShard(topology, id, weight, incarnation)
+      return shards && { shards }
+    })
+    return changed && isNew
   }
 
   async #remove(id: ShardId): Promise<void> {

@@ -46,11 +46,18 @@ export class Readmission {
     options.shards.onMismatch = (shard) => this.look(shard)
   }
 
-  /** Looks at every store now and then, so that a restart is noticed also where nothing is asked of it. */
+  /**
+   * Looks at every store now and then, so that a restart is noticed also where nothing is asked of it. What a store says of
+   * itself decides, not who has heard of it: one that was noticed by somebody who told nobody is seen to as well.
+   */
   start(pollMs: number): void {
     const { clock, random, shards } = this.#options
     this.#stop = clock.every(pollMs * (0.9 + random() / 5), () => {
-      for (const [, shard] of shards) if (shard.store && isAdmitted(shard)) void this.#probe(shard)
+      for (const [, shard] of shards) {
+        if (!shard.store) continue
+        if (isAdmitted(shard)) void this.#probe(shard)
+        else this.look(shard.id)
+      }
     })
   }
 
@@ -86,7 +93,7 @@ export class Readmission {
     return found
   }
 
-  /** The store has refused, because it is not what it was. */
+  /** Sees to it that the store, which is not what it was, serves again; once at a time. */
   look(id: ShardId): void {
     if (this.#underWay.has(id) || this.#options.signal.aborted) return
     const looking = this.#readmit(id).finally(() => this.#underWay.delete(id))

@@ -25,7 +25,7 @@ export interface Shard {
 
 /** The stores of a router, by the view's index of their shards, and what they allow together. */
 export class ShardSet {
-  /** Called where a store turns out not to be what was opened. */
+  /** Called where a store turns out not to be what was opened, and whenever one that serves nobody yet is asked for. */
   onMismatch: (shard: ShardId) => void = () => {}
   readonly #view: View
   readonly #shards: Shard[] = []
@@ -98,15 +98,21 @@ export class ShardSet {
   /** Of a shard that is not here: its store may not be used now, and why. */
   refusal(id: ShardId): ForeshardError | undefined {
     const shard = this.#shards.find((it) => it.id === id)
-    return shard?.store && !isAdmitted(shard) ? suspended(id) : undefined
+    return shard?.store && !isAdmitted(shard) ? this.#suspended(id) : undefined
   }
 
   /** The store of a shard that may serve. @throws SHARD_UNAVAILABLE. */
   serving(index: number): ShardStore {
     const shard = this.at(index)
     if (!shard.store) throw noStore(shard.id)
-    if (!isAdmitted(shard)) throw suspended(shard.id)
+    if (!isAdmitted(shard)) throw this.#suspended(shard.id)
     return shard.store
+  }
+
+  /** Whoever noticed the restart first need not have told of it. */
+  #suspended(shard: ShardId): ForeshardError {
+    this.onMismatch(shard)
+    return suspended(shard)
   }
 
   *[Symbol.iterator](): IterableIterator<[index: number, shard: Shard]> {

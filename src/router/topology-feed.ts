@@ -70,18 +70,24 @@ export class TopologyFeed {
     await this.#store.close()
   }
 
-  /** Commits a change that `build` makes from the shards as they are, again where another was faster. */
+  /**
+   * Commits a change that `build` makes from the shards as they are, again where another was faster. False where `build`
+   * finds nothing to change.
+   */
   async change(
     build: (topology: Pick<Topology, 'shards'>) => Omit<TopologyChange, 'expect'> | undefined,
-  ): Promise<void> {
+  ): Promise<boolean> {
     for (let race = 0; race < RACES; race++) {
       await this.refresh()
       const { revision, shards } = this.#known
       const change = build({ shards })
-      if (!change) return
-      await this.#store.commit({ ...change, expect: { revision } }).catch((error) => {
+      if (!change) return false
+      const done = await this.#store.commit({ ...change, expect: { revision } }).catch((error) => {
         throw unavailable(error)
       })
+      if (done === undefined) continue
+      await this.refresh()
+      return true
     }
     throw new ForeshardError(
       ErrorCode.TOPOLOGY_UNAVAILABLE,

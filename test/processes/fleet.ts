@@ -1,5 +1,5 @@
 import { type ChildProcess, fork } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
@@ -19,6 +19,8 @@ import type { Command, Wish, WorkerOptions } from './worker'
 export const BUCKETS = 8
 /** Whoever held the lease and died is succeeded after so long. */
 export const LEASE_MS = 700
+/** How long a plan waits for a shard that does not answer. */
+export const OUTAGE_MS = 3_000
 
 /** One process. */
 export class Member {
@@ -97,7 +99,7 @@ export class Fleet {
     const member = new Member(name, this.#program)
     const record = join(this.#folder, name)
     this.#records.push(record)
-    const common = { buckets: BUCKETS, leaseMs: LEASE_MS, outageMs: 3_000, offsetMs: 0 }
+    const common = { buckets: BUCKETS, leaseMs: LEASE_MS, outageMs: OUTAGE_MS, offsetMs: 0 }
     await member.ask({ what: 'open', options: { name, record, places: this.#places, ...common, ...options } })
     await member.ask(this.#load())
     this.members.push(member)
@@ -162,8 +164,12 @@ export class Fleet {
     return Date.now() - began
   }
 
-  /** Stops the load, waits until all is finished and purged, and looks whether every promise was kept. */
-  async expectKept({ sizes = true, lossy = false } = {}): Promise<{ operations: HistoryOperation[] }> {
+  /**
+   * Lets the load go on until so many operations are on record, then stops it, waits until all is finished and purged, and
+   * looks whether every promise was kept.
+   */
+  async expectKept({ atLeast = 0, sizes = true, lossy = false } = {}): Promise<HistoryOperation[]> {
+    while (this.#recorded() < atLeast) await systemClock.sleep(50)
     await this.load([])
     await this.settled()
     const problems = await this.#problems(sizes)
@@ -176,7 +182,15 @@ export class Fleet {
       const verdict = checkLinearizable(operations)
       expect(verdict.ok, verdict.ok ? '' : `${verdict.story}\n${storyOf(operations, verdict.key)}`).toBe(true)
     }
-    return { operations }
+    return operations
+  }
+
+  /** Operations that have ended. */
+  #recorded(): number {
+    return this.#records.reduce(
+      (sum, path) => sum + readFileSync(path, 'utf8').split('"outcome"').length - 1,
+      0,
+    )
   }
 
   /** What is left behind and stays: purges are due when their grace period is over. */

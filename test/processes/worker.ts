@@ -28,6 +28,8 @@ export interface Wish {
   readonly dieAt?: string
   /** It stops itself here, until it is woken. */
   readonly sleepAt?: string
+  /** The resharding waits here, when it comes here first, until the process is told to go on. */
+  readonly haltAt?: string
   /** It cancels the resharding here. */
   readonly cancelAt?: string
   /** Writes to this key before the first cutovers, so that writes are held at last. */
@@ -51,7 +53,9 @@ export type Command =
   | { readonly what: 'jump'; readonly ms: number }
   | { readonly what: 'read'; readonly keys: readonly string[] }
   | { readonly what: 'locate'; readonly key: string }
-  | { readonly what: 'placement' | 'rescued' | 'close' }
+  /** Ends when a resharding waits where it was to halt. */
+  | { readonly what: 'halted' | 'goOn' }
+  | { readonly what: 'placement' | 'progress' | 'rescued' | 'close' }
 
 const STRANDS = 2
 
@@ -63,6 +67,8 @@ class Worker {
   readonly #rescued: unknown[]
   #load: Extract<Command, { what: 'load' }> = { what: 'load', keys: [], pauseMs: 20, ttl: false }
   #strands: Promise<void>[] = []
+  #halted = Promise.resolve()
+  #goOn = () => {}
   #operations = 0
   #closed = false
 
@@ -129,6 +135,12 @@ class Worker {
         return router.locate(command.key)
       case 'placement':
         return [...router.placement.segments()].map(({ segment, shard }) => [segment, shard])
+      case 'halted':
+        return this.#halted
+      case 'goOn':
+        return this.#goOn()
+      case 'progress':
+        return router.monitorReshardingProgress()
       case 'rescued':
         return this.#rescued.splice(0)
       case 'close':
@@ -142,17 +154,30 @@ class Worker {
     options = {},
     dieAt,
     sleepAt,
+    haltAt,
     cancelAt,
     disturb,
   }: Wish): Promise<unknown> {
+    let tellHalted = () => {}
+    this.#halted = new Promise((resolve) => {
+      tellHalted = resolve
+    })
     let disturbances = 0
     let cancel = async () => {}
     let asleep = false
+    let hasHalted = false
     act = async (step) => {
       if (step === dieAt) process.kill(process.pid, 'SIGKILL')
       if (step === sleepAt && !asleep) {
         asleep = true
         process.kill(process.pid, 'SIGSTOP')
+      }
+      if (step === haltAt && !hasHalted) {
+        hasHalted = true
+        await new Promise<void>((goOn) => {
+          this.#goOn = goOn
+          tellHalted()
+        })
       }
       if (step === cancelAt) await cancel()
       if (disturb && step === 'cutover:before' && ++disturbances <= 4)

@@ -45,6 +45,8 @@ export class ForgetfulServer {
     let life = 0
     const ask = <T>(send: () => Promise<T>): Promise<T> => {
       if (life === this.#life) return send()
+      // From then on it answers to no name that anybody knows.
+      life = 0
       return Promise.reject(new ForeshardError(ErrorCode.SHARD_MISMATCH, 'the server was restarted'))
     }
     return {

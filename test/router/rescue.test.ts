@@ -3,13 +3,37 @@ import type { RescueReport } from '../../src/migrator/rescue'
 import type { SegmentId, ShardId } from '../../src/placement/segment'
 import type { RouterOptions } from '../../src/router/options'
 import type { ShardRouter } from '../../src/router/router'
+import type { ShardStore } from '../../src/shard-store'
 import { ForgetfulServer } from './forgetful-server'
 import { carryOut, errorOf, type Harness, inVirtualTime } from './harness'
+
+/** Ways in which a process may hear that a shard was restarted, other than by an operation or a step of its own. */
+const NOTICED: [string, (it: Stage, router: ShardRouter) => Promise<unknown>][] = [
+  [
+    'an estimate of the size of a shard',
+    (it) =>
+      it.connections
+        .at(-1)!
+        .a!.size()
+        .catch(() => {}),
+  ],
+  [
+    'a search for an owner',
+    (it) =>
+      it.connections
+        .at(-1)!
+        .a!.fences()
+        .catch(() => {}),
+  ],
+  ['a listing', (_, router) => errorOf(collect(router))],
+]
 
 /** Shards a and b that may forget, and routers with connections of their own. */
 class Stage {
   readonly servers: Record<ShardId, ForgetfulServer>
   readonly reports: RescueReport[] = []
+  /** Of every router that was opened. */
+  readonly connections: Record<ShardId, ShardStore>[] = []
 
   constructor(
     readonly h: Harness,
@@ -26,6 +50,7 @@ class Stage {
     const shards = Object.fromEntries(
       Object.entries(this.servers).map(([id, server]) => [id, server.connect()]),
     )
+    this.connections.push(shards)
     const router = await this.h.open({ shards, ...options })
     router.on('rescued', (report) => this.reports.push(report))
     return router
@@ -127,6 +152,36 @@ describe('a shard that lost state', () => {
       await it.noticed()
       expect(await p.get(mine.keys[0]!)).toBe('kept')
       expect(await p.get(mine.keys[1]!)).toBeUndefined()
+      expect(p.metrics().shards.every(({ serves }) => serves)).toBe(true)
+    }),
+  )
+
+  for (const [who, notice] of NOTICED)
+    it(
+      `serves again where the first to notice tells nobody (${who})`,
+      stage(async (it) => {
+        const p = await it.open()
+        const q = await it.open({ migrator: false })
+        const { keys } = it.some(q, 'a')
+        await it.servers.a!.restart(0)
+        await notice(it, q)
+        // Others have it made fit before this one asks for anything again.
+        await p.get(keys[0]!).catch(() => {})
+        await it.h.clock.sleep(500)
+        expect(await p.get(keys[0]!)).toBeUndefined()
+        await q.get(keys[0]!).catch(() => {})
+        await it.h.clock.sleep(1_000)
+        expect(await q.get(keys[0]!)).toBeUndefined()
+      }),
+    )
+
+  it(
+    'serves again where nobody asks for anything, and who noticed told nobody',
+    stage(async (it) => {
+      const p = await it.open()
+      await it.servers.a!.restart(0)
+      await it.connections[0]!.a!.size().catch(() => {})
+      await it.noticed()
       expect(p.metrics().shards.every(({ serves }) => serves)).toBe(true)
     }),
   )

@@ -266,6 +266,22 @@ describe('a shard that joins', () => {
   )
 
   it(
+    'is entered by many routers at the same time, and gets its share once',
+    inVirtualTime(async (h) => {
+      const { router, intact } = await filled(h, { buckets: 64 })
+      const others = [await h.open({ buckets: 64 }), await h.open({ buckets: 64 })]
+      const d = h.store()
+      const answers = await Promise.all([router, ...others].map((it) => it.addShard('d', d)))
+      expect(answers.filter(({ accepted }) => accepted).length).toBe(1)
+      for (const answer of answers)
+        if (!answer.accepted) expect(answer.reason).toContain('its store is attached')
+      expect(Object.values(layout(router)).filter((shard) => shard === 'd').length).toBe(16)
+      expect((await h.topology.read()).history.length).toBe(1)
+      await intact()
+    }),
+  )
+
+  it(
     'may stay empty, and is attached by the routers that did not add it',
     inVirtualTime(async (h) => {
       const { router } = await filled(h)

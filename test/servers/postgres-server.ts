@@ -56,25 +56,25 @@ export class PostgresServer {
 
   /** `settings` as 'name=value'. Nothing is flushed to disk but what a test asks for: a killed process loses nothing by that. */
   static async start(...settings: string[]): Promise<PostgresServer> {
-    const folder = await mkdtemp(join(tmpdir(), 'foreshard-postgres-'))
-    if (owner) chownSync(folder, owner.uid, owner.gid)
-    const args = [
-      '-D',
-      join(folder, 'data'),
-      '-U',
-      'postgres',
-      '-A',
-      'trust',
-      '-E',
-      'UTF8',
-      '--locale=C',
-      '--no-sync',
-    ]
-    execFileSync(join(programs!, 'initdb'), args, { ...owner, cwd: folder, stdio: 'ignore' })
-    const server = new PostgresServer(await freePort(), folder, settings)
-    PostgresServer.#running.add(server)
-    await server.run()
-    return server
+    const [server] = await PostgresServer.startAll(1, ...settings)
+    return server!
+  }
+
+  /** Several at once: to copy a folder takes a fraction of the time of making one. */
+  static async startAll(count: number, ...settings: string[]): Promise<PostgresServer[]> {
+    const servers: PostgresServer[] = []
+    for (let i = 0; i < count; i++) {
+      const folder = await mkdtemp(join(tmpdir(), 'foreshard-postgres-'))
+      if (owner) chownSync(folder, owner.uid, owner.gid)
+      const [first] = servers
+      if (first) copyData(first.#folder, folder)
+      else makeData(folder)
+      const server = new PostgresServer(await freePort(), folder, settings)
+      PostgresServer.#running.add(server)
+      servers.push(server)
+    }
+    await Promise.all(servers.map((server) => server.run()))
+    return servers
   }
 
   /** Ends all that were started here: also those of a test that failed half way. */
@@ -163,6 +163,17 @@ export class PostgresServer {
     await this.kill()
     await rm(this.#folder, { recursive: true, force: true })
   }
+}
+
+function makeData(folder: string): void {
+  const args = ['-D', join(folder, 'data'), '-U', 'postgres', '-A', 'trust']
+  const rest = ['-E', 'UTF8', '--locale=C', '--no-sync']
+  execFileSync(join(programs!, 'initdb'), [...args, ...rest], { ...owner, cwd: folder, stdio: 'ignore' })
+}
+
+/** Of a server that was never started. */
+function copyData(from: string, to: string): void {
+  execFileSync('cp', ['-R', join(from, 'data'), join(to, 'data')], { ...owner, cwd: to, stdio: 'ignore' })
 }
 
 async function freePort(): Promise<number> {
