@@ -10,6 +10,8 @@ export interface Clock {
   sleep(ms: number, signal?: AbortSignal): Promise<void>
   /** Calls `fn` every `ms` until the returned function is called. Never keeps the process alive. */
   every(ms: number, fn: () => void): () => void
+  /** For measuring how long something takes: milliseconds since any fixed moment, finer than `now` and never set back. */
+  elapsed?(): number
 }
 
 /** A source of numbers in [0, 1). */
@@ -21,6 +23,7 @@ const LONGEST_TIMER_MS = 2 ** 31 - 1
 /** A time over the longest of a timer is waited for in parts; of `every`, up to one part more. */
 export const systemClock: Clock = {
   now: () => Date.now(),
+  elapsed: () => performance.now(),
   sleep: (ms, signal) =>
     new Promise((resolve, reject) => {
       if (signal?.aborted) return reject(signal.reason)

@@ -9,6 +9,8 @@ import { describe, expect, it } from 'vitest'
 const ROOMS: Record<string, { rank: number; also?: string[]; never?: string[] }> = {
   errors: { rank: 0 },
   clock: { rank: 0 },
+  channels: { rank: 0 },
+  histogram: { rank: 0 },
   options: { rank: 0, also: ['errors'] },
   placement: { rank: 1 },
   'shard-store': { rank: 2 },

@@ -13,6 +13,7 @@ import { checkRequest, type PlanRequest, planEntry, refusalOf } from './plan'
 import type { MoveFailure, MoveProgress, ReshardingProgress, ReshardingReport } from './progress'
 import { ProgressBoard } from './progress-board'
 import { readOff } from './resharding'
+import { type MigrationCounts, Tally } from './tally'
 import { cancelled, Tenure } from './tenure'
 
 export interface MigratorOptions {
@@ -124,6 +125,8 @@ export class Migrator {
       known,
       gate,
       clock,
+      holder,
+      tally: new Tally(),
       store,
       bucketOf,
       batchKeys,
@@ -165,6 +168,11 @@ export class Migrator {
     done.catch(() => undefined)
     if (signal?.aborted) onAbort()
     return { id, done }
+  }
+
+  /** What this migrator has done so far: live, not a copy. */
+  get counts(): MigrationCounts {
+    return this.#office.tally
   }
 
   /** The resharding under way, or else the last one. */
@@ -397,6 +405,7 @@ export class Migrator {
   #ended(board: ProgressBoard): ReshardingReport {
     board.turn('done')
     const report = board.report()
+    this.#office.tally.reshardings[report.outcome]++
     if (this.#announcer.hasListener('progress')) this.#announcer.tell('progress', board.progress())
     this.#announcer.tell('plan', { id: report.id, phase: 'ended', report })
     return report
@@ -417,7 +426,7 @@ export class Migrator {
       toldAt = clock.now()
       this.#announcer.tell('progress', board.progress())
     }
-    const board = new ProgressBoard(plan, clock, { onMove, onFailure, onCopied })
+    const board = new ProgressBoard(plan, clock, { onMove, onFailure, onCopied }, this.#office.tally)
     board.turn(phase)
     this.#board = board
     return board

@@ -4,6 +4,7 @@ import type { ShardStore } from '../shard-store'
 import type { TopologyStore } from '../topology-store'
 import type { Gate } from './gate'
 import type { KnownTopology } from './known-topology'
+import type { Tally } from './tally'
 import type { Cutover } from './work'
 
 /** What the tenures of one migrator share. */
@@ -12,6 +13,9 @@ export interface Office {
   readonly known: KnownTopology
   readonly gate: Gate
   readonly clock: Clock
+  /** Of the lease, and in what is told to the channels of the process. */
+  readonly holder: string
+  readonly tally: Tally
   readonly store: (shard: ShardId) => ShardStore | undefined
   readonly bucketOf: (segment: SegmentId) => number
   readonly batchKeys: number

@@ -3,12 +3,15 @@ import { ErrorCode } from '../errors'
 import type { SegmentId, ShardId } from '../placement/segment'
 import type { PlanEntry } from '../topology-store'
 import type { MoveFailure, MovePhase, MoveProgress, ReshardingProgress, ReshardingReport } from './progress'
+import type { Tally } from './tally'
 
 interface Line {
   readonly segment: SegmentId
   readonly from: string
   readonly to: string
   phase: MovePhase
+  /** When it came into its phase. */
+  since: number
   keysCopied: number
   bytesCopied: number
   /** When its first key was copied, and its last. */
@@ -34,6 +37,7 @@ export class ProgressBoard {
   readonly #plan: PlanEntry
   readonly #clock: Clock
   readonly #listener: BoardListener
+  readonly #tally: Tally | undefined
   readonly #lines = new Map<SegmentId, Line>()
   readonly #moved = new Set<SegmentId>()
   readonly #carved = new Set<SegmentId>()
@@ -44,19 +48,25 @@ export class ProgressBoard {
   #phase: ReshardingProgress['phase'] = 'running'
   #endedAt = NEVER
 
-  constructor(plan: PlanEntry, clock: Clock, listener: BoardListener) {
+  /** `tally`: where what is written here is counted over all boards. */
+  constructor(plan: PlanEntry, clock: Clock, listener: BoardListener, tally?: Tally) {
     this.#plan = plan
     this.#clock = clock
     this.#listener = listener
+    this.#tally = tally
     // What an earlier plan left to be settled has no target, and is not this plan's progress.
     for (const { segment, from, to } of plan.moves)
-      if (to !== '') this.#lines.set(segment, newLine(segment, from, to))
+      if (to !== '') this.#lines.set(segment, newLine(segment, from, to, clock.now()))
   }
 
   enter(segment: SegmentId, phase: MovePhase): void {
     const line = this.#lines.get(segment)
     if (!line || line.phase === phase) return
+    const now = this.#clock.now()
+    this.#tally?.left(line.phase, now - line.since)
+    if (this.#tally && isOver(phase)) this.#tally.moves[phase as 'done' | 'cancelled' | 'failed']++
     line.phase = phase
+    line.since = now
     this.#listener.onMove(() => this.#progressOf(line))
   }
 
@@ -72,6 +82,10 @@ export class ProgressBoard {
     if (line.keysCopied === 0) line.firstAt = line.lastAt
     line.keysCopied += keys
     line.bytesCopied += bytes
+    if (this.#tally) {
+      this.#tally.keysCopied += keys
+      this.#tally.bytesCopied += bytes
+    }
     this.#listener.onCopied()
   }
 
@@ -79,11 +93,13 @@ export class ProgressBoard {
     const line = this.#lines.get(segment)
     if (line) line.holds++
     this.#longestHoldMs = Math.max(this.#longestHoldMs, ms)
+    this.#tally?.holds.record(ms)
   }
 
   retried(segment: SegmentId): void {
     const line = this.#lines.get(segment)
     if (line) line.retries++
+    if (this.#tally) this.#tally.retries++
   }
 
   /** The shard has not answered since then, or answers again. */
@@ -222,7 +238,7 @@ export class ProgressBoard {
   }
 
   #progressOf(line: Line): MoveProgress {
-    const { expectedKeys, firstAt, lastAt, ...rest } = line
+    const { expectedKeys, firstAt, lastAt, since: _, ...rest } = line
     const elapsedMs = (isOver(line.phase) ? lastAt : this.#clock.now()) - firstAt
     const keysPerSecond = perSecond(line.keysCopied, elapsedMs)
     return {
@@ -239,12 +255,13 @@ export class ProgressBoard {
   }
 }
 
-function newLine(segment: SegmentId, from: string, to: string): Line {
+function newLine(segment: SegmentId, from: string, to: string, since: number): Line {
   return {
     segment,
     from,
     to,
     phase: 'waiting',
+    since,
     keysCopied: 0,
     bytesCopied: 0,
     firstAt: NEVER,

@@ -1,3 +1,4 @@
+import { moveChannel } from '../channels'
 import { ErrorCode, isForeshardError } from '../errors'
 import { isTagSegment, type SegmentId } from '../placement/segment'
 import type { HistoryEntry, MoveEntry, PlanEntry } from '../topology-store'
@@ -98,7 +99,15 @@ async function carryOutMove(work: Work, entry: MoveEntry): Promise<void> {
   const { segment, from, to } = entry
   const { board, topology, cancellable } = work
   if (!cancellable.signal.aborted && to !== '') {
-    const moved = await move(work, entry)
+    const moved = await (moveChannel.hasSubscribers
+      ? moveChannel.tracePromise(() => move(work, entry), {
+          migrator: work.holder,
+          resharding: work.plan.id,
+          segment,
+          from,
+          to,
+        })
+      : move(work, entry))
     if (moved || (from !== '' && from !== to)) board.moved(segment)
     return
   }

@@ -1,3 +1,4 @@
+import { reshardingChannel } from '../channels'
 import { ErrorCode, ForeshardError } from '../errors'
 import type { ShardId } from '../placement/segment'
 import type { MoveEntry, PlanEntry, TopologyChange } from '../topology-store'
@@ -61,7 +62,16 @@ export class Tenure {
       if (!delta || !known.hear(delta)) known.refresh().catch(() => undefined)
     })
     try {
-      const left = await carryOut(this.#work(plan, board, cancel.signal, takenOver))
+      const work = this.#work(plan, board, cancel.signal, takenOver)
+      const { holder: migrator } = this.#office
+      const left = await (reshardingChannel.hasSubscribers
+        ? reshardingChannel.tracePromise(() => carryOut(work), {
+            migrator,
+            resharding: plan.id,
+            moves: plan.moves.length,
+            reason: plan.reason,
+          })
+        : carryOut(work))
       await this.#end(plan, left)
       return left
     } finally {
@@ -115,6 +125,7 @@ export class Tenure {
     const means = new Map<ShardId, Promise<number | undefined>>()
     return {
       plan,
+      holder: this.#office.holder,
       merges: new Set(plan.merges),
       takenOver,
       gate: this.#gate,

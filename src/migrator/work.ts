@@ -10,6 +10,8 @@ import type { Throttle } from './throttle'
 /** What everyone needs who carries out a piece of one plan. */
 export interface Work {
   readonly plan: PlanEntry
+  /** Name of the migrator. */
+  readonly holder: string
   readonly merges: ReadonlySet<SegmentId>
   /** Someone else may have begun it, and died. */
   readonly takenOver: boolean

@@ -1,8 +1,10 @@
+import { type OperationContext, operationChannel } from '../channels'
 import type { Clock, Random } from '../clock'
 import { ErrorCode, ForeshardError } from '../errors'
 import { isTagSegment } from '../placement/segment'
 import type { Done, Operation, Refusal } from '../shard-store'
 import type { RouterEmitter } from './events'
+import { Latencies } from './latencies'
 import type { OwnerSearch } from './owner-search'
 import type { ShardSet } from './shard-set'
 import type { Aimed, View } from './view'
@@ -29,6 +31,8 @@ const FIRST_PAUSE_MS = 2
 const LONGEST_PAUSE_MS = 500
 
 export interface DispatcherOptions {
+  /** Of the router, for those who listen to the channels of the process. */
+  readonly name: string
   readonly view: View
   readonly shards: ShardSet
   readonly search: OwnerSearch
@@ -53,6 +57,10 @@ export class Dispatcher {
   readonly #random: Random
   readonly #tries: number
   readonly #signal: AbortSignal
+  readonly #name: string
+  readonly latencies: Latencies
+  /** Requests for several keys, and those of them whose keys lay on two shards or more. */
+  readonly together = { total: 0, crossing: 0 }
   #pending = 0
   #idle: (() => void)[] = []
 
@@ -65,6 +73,12 @@ export class Dispatcher {
     this.#random = options.random
     this.#tries = options.tries
     this.#signal = options.signal
+    this.#name = options.name
+    this.latencies = new Latencies(options.clock)
+  }
+
+  get name(): string {
+    return this.#name
   }
 
   /** Operations under way. */
@@ -87,8 +101,15 @@ export class Dispatcher {
     }
   }
 
-  async one(key: string, operation: Operation): Promise<Outcome> {
+  one(key: string, operation: Operation): Promise<Outcome> {
+    return operationChannel.hasSubscribers
+      ? operationChannel.tracePromise(() => this.#one(key, operation), this.#context(operation.kind, 1, key))
+      : this.#one(key, operation)
+  }
+
+  async #one(key: string, operation: Operation): Promise<Outcome> {
     this.#pending++
+    const began = this.latencies.begin()
     try {
       let call = this.#view.aim(key, operation)
       for (let attempt = 1; ; attempt++) {
@@ -101,6 +122,7 @@ export class Dispatcher {
         call = this.#reaim(call)
       }
     } finally {
+      if (began !== undefined) this.latencies.end(began, operation.kind)
       if (--this.#pending === 0) for (const resolve of this.#idle.splice(0)) resolve()
     }
   }
@@ -110,25 +132,40 @@ export class Dispatcher {
    * sent again without the rest. Never rejects; answers in the order of the requests.
    */
   many(requests: readonly { readonly key: string; readonly operation: Operation }[]): Promise<Settled[]> {
-    return this.during(async () => {
-      const settled = new Array<Settled>(requests.length)
-      let open = requests.map(({ key, operation }, index) => ({
-        index,
-        call: this.#view.aim(key, operation),
-      }))
-      for (let attempt = 1; open.length > 0; attempt++) {
-        const refused = await this.#round(open, settled)
-        if (refused.length === 0) break
-        try {
-          await this.#learn(refused, attempt)
-        } catch (error) {
-          for (const { index, call } of refused) settled[index] = { call, error: error as ForeshardError }
-          break
-        }
-        open = refused.map(({ index, call }) => ({ index, call: this.#reaim(call) }))
+    const run = () => this.during(() => this.#many(requests))
+    return operationChannel.hasSubscribers
+      ? operationChannel.tracePromise(run, this.#context('many', requests.length))
+      : run()
+  }
+
+  #context(kind: OperationContext['kind'], keys: number, key?: string): OperationContext {
+    return { router: this.#name, kind, key, keys }
+  }
+
+  async #many(
+    requests: readonly { readonly key: string; readonly operation: Operation }[],
+  ): Promise<Settled[]> {
+    const settled = new Array<Settled>(requests.length)
+    let open = requests.map(({ key, operation }, index) => ({
+      index,
+      call: this.#view.aim(key, operation),
+    }))
+    if (open.length > 1) {
+      this.together.total++
+      if (open.some(({ call }) => call.shard !== open[0]!.call.shard)) this.together.crossing++
+    }
+    for (let attempt = 1; open.length > 0; attempt++) {
+      const refused = await this.#round(open, settled)
+      if (refused.length === 0) break
+      try {
+        await this.#learn(refused, attempt)
+      } catch (error) {
+        for (const { index, call } of refused) settled[index] = { call, error: error as ForeshardError }
+        break
       }
-      return settled
-    })
+      open = refused.map(({ index, call }) => ({ index, call: this.#reaim(call) }))
+    }
+    return settled
   }
 
   /** Sends each shard its share; what is answered goes to `settled`, what is refused is returned. */

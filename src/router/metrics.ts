@@ -1,4 +1,7 @@
 import { invalid, shown } from '../errors'
+import type { Histogram } from '../histogram'
+import type { Migrator } from '../migrator/migrator'
+import type { MigrationCounts } from '../migrator/tally'
 import { bucketSegment, isTagSegment, type SegmentId, type ShardId } from '../placement/segment'
 import type { SegmentUse } from '../tracking/segment-counters'
 import type { KeyUse } from '../tracking/top-keys'
@@ -12,11 +15,19 @@ import type { View } from './view'
 
 /** What this router has done since it was opened; other routers count for themselves. */
 export interface RouterMetrics {
+  /** Of this router, unlike that of any other: in the messages of diagnostic channels. */
+  readonly name: string
   readonly shards: readonly ShardMetrics[]
   /** The segments with the highest access scores, highest first. */
   readonly hotSegments: readonly SegmentMetrics[]
   /** The keys with the highest access scores, highest first; see KeyUse for how exact. */
   readonly hotKeys: readonly KeyUse[]
+  /** Of one operation in sixteen, in milliseconds, tries and waits included; copies. */
+  readonly latency: { readonly reads: Histogram; readonly writes: Histogram }
+  /** getMany and setMany of several keys, and those whose keys lay on two shards or more. */
+  readonly together: { readonly total: number; readonly crossing: number }
+  /** What this router's migrator has done; undefined where it has none. */
+  readonly migrations: MigrationCounts | undefined
   /** Operations under way. */
   readonly pending: number
   /** How far the view is: the topology's revision, and how often it was read. */
@@ -43,6 +54,8 @@ export interface ShardMetrics {
   /** The access scores of its segments together: its load of late. */
   readonly accessScore: number
   readonly segments: number
+  /** Its share relative to the others'. */
+  readonly weight: number
   readonly refused: number
   /** Writes that a hold made wait. */
   readonly held: number
@@ -67,6 +80,7 @@ export interface Measured {
   readonly feed: TopologyFeed
   readonly search: OwnerSearch
   readonly events: RouterEmitter
+  readonly migrator: Migrator | undefined
 }
 
 /** Looks at every segment: meant for every few seconds, not for every operation. */
@@ -86,7 +100,12 @@ export function measure(it: Measured, now: number): RouterMetrics {
   }
   hot.sort((a, b) => b.accessScore - a.accessScore)
   const states = new Map(view.shards.map(({ id, state }) => [id, state]))
+  const weights = new Map(view.shards.map(({ id, weight }) => [id, weight]))
   return {
+    name: it.dispatcher.name,
+    latency: { reads: it.dispatcher.latencies.reads.copy(), writes: it.dispatcher.latencies.writes.copy() },
+    together: { ...it.dispatcher.together },
+    migrations: it.migrator?.counts,
     shards: [...it.shards].map(([index, shard]) => ({
       shard: shard.id,
       state: states.get(shard.id) ?? 'unlisted',
@@ -96,6 +115,7 @@ export function measure(it: Measured, now: number): RouterMetrics {
       load: shard.reads + tracker.writeWeight * shard.writes,
       accessScore: scores.get(index) ?? 0,
       segments: segments.get(index) ?? 0,
+      weight: weights.get(shard.id) ?? 1,
       refused: shard.refused,
       held: shard.held,
       redirected: shard.redirected,

@@ -69,7 +69,7 @@ export function assemble(
     onError: background,
   })
   const search = new OwnerSearch(view, shards, feed, background)
-  const dispatcher = new Dispatcher({ view, shards, search, events, clock, random, tries, signal })
+  const dispatcher = new Dispatcher({ name, view, shards, search, events, clock, random, tries, signal })
 
   const tracker = new Tracker(topology.buckets, options.tracking)
   view.onFold = (tag, bucketId) => tracker.fold(tag, bucketId)
