@@ -1,6 +1,7 @@
 import { isForeshardError } from '../errors'
 import { CliError, ExitCode } from './exit-code'
 import { PREDICT_HELP, predictCommand } from './predict-command'
+import { SERVE_HELP, serveCommand } from './serve-command'
 import { SIMULATE_HELP, simulateCommand } from './simulate-command'
 import type { Terminal } from './terminal'
 
@@ -8,19 +9,21 @@ const HELP = `foreshard COMMAND [options]
 
   simulate LOG      what placement policies would have cost on an access log, and whether prediction pays
   predict LOG       what should move at the end of an access log, and why
+  serve             the predictor over HTTP
   help COMMAND      more about a command
 
 Exit codes
   0  done
   1  a command, an option or its value cannot be used
-  2  a log or schema is not there, cannot be read, or holds nothing usable; single bad lines are counted, left out
-     and reported on standard error
+  2  a log, schema or state is not there, cannot be read, or holds nothing usable; single bad lines are counted, left
+     out and reported on standard error
   3  anything else
 `
 
 const COMMANDS = new Map([
   ['simulate', { run: simulateCommand, help: SIMULATE_HELP }],
   ['predict', { run: predictCommand, help: PREDICT_HELP }],
+  ['serve', { run: serveCommand, help: SERVE_HELP }],
 ])
 
 /** Characters: what was given may be of any length. */

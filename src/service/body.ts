@@ -31,7 +31,10 @@ export async function* piecesOf(
   let done = false
   try {
     for (;;) {
-      const piece = await inTime(reader.read(), Math.min(limits.idleMs, end - clock.now()), clock)
+      const reading = reader.read().catch(() => {
+        throw invalid('body', 'broke off before its end')
+      })
+      const piece = await inTime(reading, Math.min(limits.idleMs, end - clock.now()), clock)
       done = piece.done
       if (piece.done) return
       bytes += piece.value.byteLength
