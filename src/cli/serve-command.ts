@@ -163,7 +163,7 @@ async function loaded(service: Service, state: string | undefined): Promise<void
 async function listening(service: Service, host: string, port: number): Promise<Server> {
   const server = createServer({ headersTimeout: HEADERS_MS, requestTimeout: REQUEST_MS }, service.listener)
   server.maxConnections = MOST_CONNECTIONS
-  server.setTimeout(IDLE_MS)
+  server.timeout = IDLE_MS
   try {
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject)
