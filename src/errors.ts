@@ -17,6 +17,8 @@ export const ErrorCode = {
   TOPOLOGY_MISMATCH: 'TOPOLOGY_MISMATCH',
   /** A store holds the data of another shard or of another topology. */
   SHARD_MISMATCH: 'SHARD_MISMATCH',
+  /** A store that serves one process is open in another one, or by another store object. */
+  SHARD_IN_USE: 'SHARD_IN_USE',
   /** The document in the topology store cannot be read: cut, altered, or of a newer version. */
   TOPOLOGY_CORRUPT: 'TOPOLOGY_CORRUPT',
   /** The topology store did not answer. Reads and writes go on with the map that is known. */
@@ -104,6 +106,7 @@ export class ForeshardError extends Error {
 const RETRYABLE: ReadonlySet<ErrorCode> = new Set([
   ErrorCode.SHARD_UNAVAILABLE,
   ErrorCode.SHARD_FULL,
+  ErrorCode.SHARD_IN_USE,
   ErrorCode.TOPOLOGY_UNAVAILABLE,
   ErrorCode.TOO_MANY_REFUSALS,
   ErrorCode.VERSION_CONFLICT,

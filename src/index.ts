@@ -2,6 +2,8 @@
 
 export { type MemoryStoreOptions, memoryStore } from './backends/memory/memory-store'
 export { type MemoryTopologyOptions, memoryTopology } from './backends/memory/memory-topology'
+export type { RowMap, RowsFound } from './backends/rows/row-map'
+export { type RowStoreOptions, type RowSupports, rowStore } from './backends/rows/row-store'
 export { type Clock, ManualClock, type Random, seededRandom, systemClock } from './clock'
 export { ErrorCode, type ErrorDetails, ForeshardError, isForeshardError } from './errors'
 export type { MovePhase, MoveProgress, ReshardingProgress, ReshardingReport } from './migrator/progress'

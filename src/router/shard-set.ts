@@ -183,6 +183,7 @@ const WITHOUT_EFFECT: ReadonlySet<ErrorCode> = new Set([
   ErrorCode.SHARD_UNAVAILABLE,
   ErrorCode.SHARD_FULL,
   ErrorCode.SHARD_MISMATCH,
+  ErrorCode.SHARD_IN_USE,
   ErrorCode.INVALID_ARGUMENT,
   ErrorCode.INVALID_KEY,
   ErrorCode.INVALID_VALUE,

@@ -1,6 +1,7 @@
 /** foreshard/testing: what a store's author, and whoever tests an application over shards, needs. Re-exports only. */
 
 export { ManualClock, type Random, seededRandom } from '../clock'
+export type { TestFunction } from './contract-suite'
 export { externalStore } from './external-store'
 export type { FaultCounts, FaultOptions, FaultRates } from './fault-injector'
 export { type FaultyStore, faultyStore } from './faulty-store'

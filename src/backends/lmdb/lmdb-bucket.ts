@@ -1,8 +1,8 @@
 import { invalid } from '../../errors'
 import { type FenceRecord, NO_FENCE } from '../../placement/fence'
 import { bucketSegment, type SegmentId, tagOfSegment, tagSegment } from '../../placement/segment'
+import { decodeEntry, encodeEntry } from '../entry-row'
 import type { LedgerBucket, LoggedChange, StoredEntry } from '../ledger'
-import { decodeEntry, encodeEntry } from './entry-row'
 import { decodeFence, encodeFence, tagOfFence, tailOfFence } from './fence-row'
 import type { Records } from './lmdb-environment'
 import {

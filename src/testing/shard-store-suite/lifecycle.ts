@@ -21,6 +21,7 @@ export const lifecyclePromises: Promised[] = [
         })
       assert.deepEqual(await shard.store.open(binding), { incarnation })
       await shard.store.close()
+      await shard.store.close()
       await shard.set('k', 'v')
     },
   },

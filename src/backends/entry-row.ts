@@ -1,9 +1,9 @@
-import type { StoredEntry } from '../ledger'
+import type { StoredEntry } from './ledger'
 
 const HAS_TAG = 1
 const EXPIRES = 2
 
-/** An entry as a value of LMDB: flags:1 version:8 [expiresAt:8] [tag's bytes:4 tag] value. */
+/** An entry as bytes: flags:1 version:8 [expiresAt:8] [tag's bytes:4 tag] value. */
 export function encodeEntry(
   key: string,
   tag: string,

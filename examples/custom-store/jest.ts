@@ -1,0 +1,4 @@
+import { test } from '@jest/globals'
+import { testFileStore } from './suite'
+
+testFileStore(test)

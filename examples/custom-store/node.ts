@@ -1,0 +1,4 @@
+import { test } from 'node:test'
+import { testFileStore } from './suite'
+
+testFileStore(test)

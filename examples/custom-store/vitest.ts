@@ -1,0 +1,4 @@
+import { test } from 'vitest'
+import { testFileStore } from './suite'
+
+testFileStore(test)
