@@ -16,7 +16,10 @@ export interface RowStoreOptions {
 }
 
 /** What differs between maps. Versions are sequence numbers and entries expire, whatever the map. */
-export type RowSupports = Omit<ShardSupports, 'versions' | 'ttl' | 'multiProcess' | 'reservedPrefixes'>
+export type RowSupports = Omit<
+  ShardSupports,
+  'versions' | 'ttl' | 'multiProcess' | 'reservedPrefixes' | 'parts'
+>
 
 const FIELDS: Fields<RowStoreOptions> = { supports: true, clock: true }
 const SUPPORTS: Fields<RowSupports> = {
