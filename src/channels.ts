@@ -33,7 +33,7 @@ export interface ReshardingContext {
 }
 
 export interface PredictContext {
-  readonly segments: number
+  readonly buckets: number
   readonly shards: number
 }
 

@@ -17,10 +17,38 @@ export interface Expectation {
 /** Slots with less load than this an interval are too faint to say anything. */
 const FAINT = 0.5
 
+/** The interval in which 95 of 100 loads should lie, in standard deviations. */
+const WIDTH = 1.959964
+
+/** How forecasts came true since this predictor was made, over segments and intervals. */
+export interface ForecastScore {
+  readonly compared: number
+  /** Those inside their interval of 95 %. */
+  readonly covered: number
+  /** Sums of |actual − forecast|, of actual loads and of forecast ones. */
+  readonly absoluteError: number
+  readonly load: number
+  readonly expected: number
+  /** Intervals in which the fleet was found to have drifted, and the newest reading. */
+  readonly drifts: number
+  readonly alarms: number
+  readonly excess: number
+}
+
 /** Holds forecasts against what came, as intervals are completed, and tells when the fleet has drifted. */
 export class DriftWatch {
   readonly detector = new DriftDetector()
   expectation: Expectation | undefined
+  readonly score: { -readonly [K in keyof ForecastScore]: ForecastScore[K] } = {
+    compared: 0,
+    covered: 0,
+    absoluteError: 0,
+    load: 0,
+    expected: 0,
+    drifts: 0,
+    alarms: 0,
+    excess: 0,
+  }
 
   expect(recorder: Recorder, workload: Workload, outlook: Outlook, start: number): void {
     const { horizon } = outlook
@@ -55,11 +83,27 @@ export class DriftWatch {
       for (let slot = 0; slot < slots; slot++) {
         const expected = mean[slot * horizon + step]!
         const unit = scale[slot * horizon + step]!
-        residuals[slot] = expected >= FAINT && unit > 0 ? ((row?.[slot] ?? 0) - expected) / unit : Number.NaN
+        residuals[slot] = Number.NaN
+        if (!(expected >= FAINT && unit > 0)) continue
+        const actual = row?.[slot] ?? 0
+        residuals[slot] = (actual - expected) / unit
+        this.#count(actual, expected, unit)
       }
       const drift = this.detector.observe(residuals)
+      this.score.alarms = drift.alarms
+      this.score.excess = drift.excess
+      if (drift.shifted || drift.alarms > drift.threshold) this.score.drifts++
       if (drift.shifted || (drift.alarms > drift.threshold && !found?.shifted)) found = drift
     }
     return found
+  }
+
+  #count(actual: number, expected: number, unit: number): void {
+    const { score } = this
+    score.compared++
+    if (Math.abs(actual - expected) <= WIDTH * unit) score.covered++
+    score.absoluteError += Math.abs(actual - expected)
+    score.load += actual
+    score.expected += expected
   }
 }

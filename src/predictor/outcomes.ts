@@ -11,6 +11,27 @@ import type { TrackRecord } from './track-record'
 /** Predictions whose horizon is not over yet; the oldest is forgotten first. */
 const PENDING = 32
 
+/** How good confidence was: a score of 0.8 should come true eight times in ten. */
+export interface Reliability {
+  readonly outcomes: number
+  readonly held: number
+  /** Sums over outcomes: of the probability that was given, and of the square of its error (Brier). */
+  readonly probability: number
+  readonly squaredError: number
+}
+
+/** Recommendations whose horizon is over, or that were ended before: what was expected and what came, in J. */
+export interface Score {
+  readonly recommendations: number
+  /** Those that gained anything. */
+  readonly hits: number
+  readonly expectedGain: number
+  readonly realisedGain: number
+  readonly realisedLoss: number
+  readonly moves: Reliability
+  readonly maps: Reliability
+}
+
 /** What outcomes teach. */
 export interface Pupils {
   readonly record: TrackRecord
@@ -24,6 +45,8 @@ export interface Pupils {
  */
 export class Outcomes {
   readonly pending: Pending[] = []
+  /** Since this object was made; what a snapshot brought back is not in it. */
+  readonly score: Score = newScore()
 
   add(pending: Pending): void {
     this.pending.push(pending)
@@ -40,22 +63,86 @@ export class Outcomes {
       }
       this.pending.splice(k, 1)
       if (pending.start >= recorder.series.oldest)
-        teach(pending, played(recorder, pending, objective), pupils)
+        teach(pending, played(recorder, pending, objective), pupils, this.score)
     }
+  }
+
+  /**
+   * Settles what was recommended last before the end of interval `at`, up to `now` instead of its horizon: it was undone. False if
+   * nothing of it is known any more.
+   */
+  conclude(recorder: Recorder, at: number, now: number, objective: Objective, pupils: Pupils): boolean {
+    const k = this.pending.findLastIndex(
+      ({ start, chosen }) => start <= at && chosen && chosen.moves.length > 0,
+    )
+    const pending = this.pending[k]
+    if (pending === undefined || now <= pending.start) return false
+    this.pending.splice(k, 1)
+    if (pending.start < recorder.series.oldest) return false
+    const short = { ...pending, horizon: Math.min(pending.horizon, now - pending.start) }
+    // It counts from now on, as if its horizon were over.
+    const start = Math.max(0, now - pending.horizon)
+    teach({ ...short, start }, played(recorder, short, objective), pupils, this.score)
+    return true
   }
 }
 
-function teach({ start, chosen }: Pending, outcomes: ReadonlyMap<Family, Realised>, pupils: Pupils): void {
+function teach(
+  { start, chosen }: Pending,
+  outcomes: ReadonlyMap<Family, Realised>,
+  pupils: Pupils,
+  score: Score,
+): void {
   pupils.record.add({
     start,
     gains: Object.fromEntries([...outcomes].map(([family, { whole }]) => [family, whole])),
   })
   const outcome = chosen && outcomes.get(chosen.family)
   if (outcome === undefined || chosen!.moves.length === 0) return
+  count(score, chosen!, outcome, pupils)
   chosen!.moves.forEach((raw, k) => {
     for (const gain of [outcome.alone[k]!, outcome.last[k]!]) pupils.perMove.observe({ raw, held: gain > 0 })
   })
   pupils.perMap.observe({ raw: chosen!.map, held: outcome.whole > 0 })
+}
+
+type Open<T> = { -readonly [K in keyof T]: T[K] }
+
+function newScore(): Score {
+  const none = () => ({ outcomes: 0, held: 0, probability: 0, squaredError: 0 })
+  return {
+    recommendations: 0,
+    hits: 0,
+    expectedGain: 0,
+    realisedGain: 0,
+    realisedLoss: 0,
+    moves: none(),
+    maps: none(),
+  }
+}
+
+/** Before anything is learned from it: what counts is the probability that was given. */
+function count(
+  score: Open<Score>,
+  chosen: NonNullable<Pending['chosen']>,
+  outcome: Realised,
+  { perMove, perMap }: Pupils,
+): void {
+  score.recommendations++
+  if (outcome.whole > 0) score.hits++
+  score.expectedGain += Math.max(0, chosen.gain ?? 0)
+  score.realisedGain += Math.max(0, outcome.whole)
+  score.realisedLoss += Math.max(0, -outcome.whole)
+  const rate = (reliability: Open<Reliability>, probability: number, held: boolean) => {
+    reliability.outcomes++
+    if (held) reliability.held++
+    reliability.probability += probability
+    reliability.squaredError += ((held ? 1 : 0) - probability) ** 2
+  }
+  chosen.moves.forEach((raw, k) => {
+    rate(score.moves, perMove.of(raw), outcome.last[k]! > 0)
+  })
+  rate(score.maps, perMap.of(chosen.map), outcome.whole > 0)
 }
 
 /** What each family's plan would have gained. */

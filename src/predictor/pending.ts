@@ -16,7 +16,13 @@ export interface Pending {
   /** What every family would have moved. */
   readonly plans: readonly { readonly family: Family; readonly moves: readonly PendingMove[] }[]
   /** Whose plan was chosen, if any, and the raw scores of its moves and of the whole. */
-  readonly chosen?: { readonly family: Family; readonly moves: readonly number[]; readonly map: number }
+  readonly chosen?: {
+    readonly family: Family
+    readonly moves: readonly number[]
+    readonly map: number
+    /** What J was expected to fall by; absent in snapshots of old. */
+    readonly gain?: number
+  }
 }
 
 export interface PendingMove {
@@ -61,6 +67,7 @@ export function pendingOf(
       family: choice.family,
       moves: choice.moves.map(({ raw }) => raw),
       map: choice.judgement.whole.probability,
+      gain: choice.judgement.whole.gain,
     },
   }
 }

@@ -1,12 +1,15 @@
+import { predictChannel } from '../channels'
 import { seededRandom } from '../clock'
-import { ErrorCode, ForeshardError } from '../errors'
+import { ErrorCode, ForeshardError, invalid, shown } from '../errors'
 import { checkFields, type Fields } from '../options'
 import { Placement } from '../placement/assignment'
 import { FoundingMap } from '../placement/founding-map'
 import { checkSegment, type SegmentId } from '../placement/segment'
 import type { AccessLogEntry } from '../tracking/access-log'
+import type { ForecastScore } from './drift-watch'
 import { type Forecast, forecast } from './forecast'
 import { adviseFounding, replayed } from './founding'
+import type { Hindsight } from './hindsight'
 import { type IngestReport, ingest } from './ingest'
 import type { LearnedSchema } from './learned-schema'
 import {
@@ -17,6 +20,7 @@ import {
   REQUEST_FIELDS,
   type Settings,
 } from './options'
+import type { Score } from './outcomes'
 import { Pace } from './pace'
 import type { ShardAssignmentPrediction } from './prediction'
 import { Recommender } from './recommender'
@@ -39,6 +43,22 @@ export interface PredictorMetrics {
   readonly outcomes: number
   /** Share of the seasonal forecast in the last outlook; the rest is the recent level. */
   readonly seasonal: number
+  /** Predictions whose horizon is not over. */
+  readonly pending: number
+  /** Estimated bytes of the series and of what is kept beside it. */
+  readonly bytes: number
+  /** How forecasts, recommendations and confidence came true, since this object was made. */
+  readonly forecasts: ForecastScore
+  readonly score: Score
+}
+
+export interface HindsightRequest {
+  /** Two placements of the same shards. */
+  before: Placement
+  after: Placement
+  /** ms since the epoch: intervals that began at `since` or later and ended by `now`, default the clock's. */
+  since: number
+  now?: number
 }
 
 export interface ForecastRequest {
@@ -48,6 +68,7 @@ export interface ForecastRequest {
   level?: number
 }
 
+const HINDSIGHT_FIELDS: Fields<HindsightRequest> = { before: true, after: true, since: true, now: true }
 const FORECAST_FIELDS: Fields<ForecastRequest> = { horizonMs: true, now: true, level: true }
 const OWN_FIELDS: Fields<Pick<PredictorOptions, 'clock' | 'random'>> = { clock: true, random: true }
 
@@ -89,7 +110,12 @@ export class Predictor {
     const checked = checkRequest(request, placement, this.#settings)
     const pace = new Pace(this.#settings.clock)
     if (placement.schema !== undefined) await this.#goOnWith(placement, pace)
-    const prediction = await this.#recommender.predict(placement, checked)
+    const prediction = await (predictChannel.hasSubscribers
+      ? predictChannel.tracePromise(() => this.#recommender.predict(placement, checked), {
+          buckets: placement.buckets,
+          shards: placement.shards.length,
+        })
+      : this.#recommender.predict(placement, checked))
     const { keys } = this.#recorder
     if (placement.founded || keys === undefined) return prediction
     const { seed } = this.#recommender
@@ -128,6 +154,38 @@ export class Predictor {
     this.#initial = undefined
   }
 
+  /**
+   * What came since then, put on two placements interval by interval: what J was, and what it would have been. Says nothing of
+   * intervals that are no longer kept.
+   */
+  async hindsight(request: HindsightRequest): Promise<Hindsight> {
+    checkFields(request, HINDSIGHT_FIELDS, 'request')
+    const { before, after, since } = request
+    const { buckets, clock } = this.#settings
+    for (const [field, placement] of Object.entries({ before, after }))
+      if (typeof placement?.assignmentOf !== 'function' || placement.buckets !== buckets)
+        throw invalid(`request.${field}`, `must be a Placement of ${buckets} buckets`)
+    if (before.shards.some((shard) => !after.shards.includes(shard)))
+      throw invalid('request.before', 'must be a placement of the same shards as request.after')
+    const now = request.now ?? clock.now()
+    checkTime(since, 'request.since')
+    checkTime(now, 'request.now')
+    const { series } = this.#recorder
+    const from = Math.max(series.oldest, Math.ceil(since / series.intervalMs))
+    return this.#recommender.hindsight(before, after, from, series.newest < 0 ? from : series.intervalOf(now))
+  }
+
+  /**
+   * What was recommended at that time, ms since the epoch, was undone at `now`: confidence and the choice between ways of planning learn
+   * from what came, before the horizon is over. False where nothing is known of it any more.
+   */
+  conclude(at: number, now: number = this.#settings.clock.now()): boolean {
+    checkTime(at, 'at')
+    checkTime(now, 'now')
+    const { series } = this.#recorder
+    return this.#recommender.conclude(series.intervalOf(at), series.intervalOf(now))
+  }
+
   /** The forecast load of one segment; undefined for a segment that was never accessed. */
   forecast(segment: SegmentId, request: ForecastRequest = {}): Forecast | undefined {
     checkFields(request, FORECAST_FIELDS, 'request')
@@ -164,6 +222,7 @@ export class Predictor {
       intervals: series.newest < 0 ? 0 : series.newest - series.oldest + 1,
       openTransactions: transactions.open,
       multiKeyTransactions: transactions.finished,
+      bytes: this.#recorder.bytes,
       ...this.#recommender.metrics,
     }
   }
@@ -189,4 +248,9 @@ export class Predictor {
     adopt(predictor.#recorder, predictor.#recommender)
     return predictor
   }
+}
+
+function checkTime(value: number, field: string): void {
+  if (typeof value !== 'number' || !(value >= 0 && value < Number.POSITIVE_INFINITY))
+    throw invalid(field, `must be a time in ms since the epoch, not ${shown(value)}`)
 }

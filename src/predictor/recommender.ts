@@ -7,6 +7,7 @@ import { cameTogether, itemsByHash } from './came-together'
 import { chosen } from './choice'
 import { type DraftInput, draftPlans } from './draft'
 import { DriftWatch } from './drift-watch'
+import { type Hindsight, lookBack } from './hindsight'
 import type { CheckedRequest, Settings } from './options'
 import { Outcomes } from './outcomes'
 import { seasonsOf } from './outlook'
@@ -55,7 +56,26 @@ export class Recommender {
       predictions: this.predictions,
       outcomes: this.perMove.observations.length,
       seasonal: this.seasonal,
+      pending: this.outcomes.pending.length,
+      forecasts: { ...this.drift.score },
+      score: {
+        ...this.outcomes.score,
+        moves: { ...this.outcomes.score.moves },
+        maps: { ...this.outcomes.score.maps },
+      },
     }
+  }
+
+  /** What came since then, put on two placements. */
+  hindsight(before: Placement, after: Placement, from: number, until: number): Promise<Hindsight> {
+    const { objective, seed, clock } = this.#settings
+    const hashOf = (tag: string) => murmur3(tag, seed)
+    const pace = new Pace(clock)
+    return lookBack({ recorder: this.#recorder, before, after, from, until, objective, hashOf, pace })
+  }
+
+  conclude(at: number, now: number): boolean {
+    return this.outcomes.conclude(this.#recorder, at, now, this.#settings.objective, this)
   }
 
   async predict(placement: Placement, request: CheckedRequest): Promise<ShardAssignmentPrediction> {

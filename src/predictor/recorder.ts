@@ -69,6 +69,17 @@ export class Recorder {
     return this.#settings.intervalMs
   }
 
+  /** What the arrays take; an estimate, which leaves out the transactions. */
+  get bytes(): number {
+    const { series, slotOf, totals, hot, cardinality } = this
+    const kept = series.newest < 0 ? 0 : series.newest - series.oldest + 1
+    const arrays = [slotOf, totals.reads, totals.writes, totals.bytes, totals.sized, hot.sketch]
+    return arrays.reduce(
+      (sum, array) => sum + array.byteLength,
+      4 * kept * series.slots + cardinality.registers.byteLength,
+    )
+  }
+
   /** Counts an access; a malformed one throws with the name of its field, an ill-timed one is counted as refused. */
   record(entry: AccessLogEntry): boolean {
     checkEntry(entry)

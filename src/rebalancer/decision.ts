@@ -34,6 +34,7 @@ export type SkipReason =
   | 'observing'
   | 'resharding-in-flight'
   | 'cooling-down'
+  | 'rolled-back'
   | 'nothing-to-move'
   | 'low-confidence'
   | 'low-gain'

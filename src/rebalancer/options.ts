@@ -3,10 +3,12 @@ import { invalid, shown } from '../errors'
 import { checkFields, checkOptionalFields, type Fields } from '../options'
 import type { Placement } from '../placement/assignment'
 import type { ShardAssignmentMap } from '../placement/segment'
+import type { Hindsight } from '../predictor/hindsight'
 import { checkBudget, type PredictRequest } from '../predictor/options'
 import type { MoveBudget, ShardAssignmentPrediction } from '../predictor/prediction'
 import type { Resharding } from '../router/resharding'
-import type { ReshardingOptions } from '../router/resharding-options'
+import type { ReshardingOptions, RollbackOptions } from '../router/resharding-options'
+import type { HistoryEntry } from '../topology-store'
 import type { AccessLogEntry } from '../tracking/access-log'
 import { DEFAULT_COSTS, type DecisionRules, type MovingCosts } from './decision'
 
@@ -21,6 +23,9 @@ export interface RebalancedRouter {
     options?: ReshardingOptions,
   ): Promise<Resharding>
   monitorReshardingProgress(): { readonly phase: string } | undefined
+  /** These two for rolling back by itself. */
+  history?(): Promise<readonly HistoryEntry[]>
+  rollback?(options?: RollbackOptions): Promise<Resharding>
 }
 
 /** What it needs of a predictor; a Predictor has it, and so has a client of one that runs elsewhere. */
@@ -29,6 +34,23 @@ export interface RebalancingPredictor {
   predict(
     request: Pick<PredictRequest, 'placement' | 'horizonMs' | 'budget' | 'now'>,
   ): Promise<ShardAssignmentPrediction>
+  /** For rolling back by itself: what came, put on two placements. */
+  hindsight?(request: {
+    before: Placement
+    after: Placement
+    since: number
+    now: number
+  }): Hindsight | Promise<Hindsight>
+  /** Hears that what was recommended at `at` was undone at `now`, so that it trusts such moves less. */
+  conclude?(at: number, now: number): unknown
+}
+
+/** When a resharding that nobody was asked about is undone. */
+export interface AutomaticRollback {
+  /** Intervals of the predictor that are awaited, and over which J must still be higher; default a quarter of the horizon, 3 at least. */
+  patience?: number
+  /** Rest after a rollback, doubled with each one more of late; default the horizon. */
+  restMs?: number
 }
 
 export type RebalancerMode = 'observe' | 'suggest' | 'auto'
@@ -51,6 +73,11 @@ export interface RebalancerOptions {
   /** J that a resharding must save over the horizon, all costs paid; default 0.01. */
   minGain?: number
   costs?: Partial<MovingCosts>
+  /**
+   * Mode auto: a resharding of its own is undone when J turns out higher than the former placement would have had it on the same
+   * accesses. Default true where router and predictor allow it; false: never.
+   */
+  rollback?: boolean | AutomaticRollback
   /** Limits of the copying, handed on to the router. */
   migration?: Pick<
     ReshardingOptions,
@@ -72,9 +99,11 @@ const REBALANCER_FIELDS: Fields<RebalancerOptions> = {
   minConfidence: true,
   minGain: true,
   costs: true,
+  rollback: true,
   migration: true,
   clock: true,
 }
+const ROLLBACK_FIELDS: Fields<AutomaticRollback> = { patience: true, restMs: true }
 const COST_FIELDS: Fields<MovingCosts> = { perMove: true, perMillionKeys: true, perGibibyte: true }
 const MIGRATION_FIELDS: Fields<NonNullable<RebalancerOptions['migration']>> = {
   maxKeysPerSecond: true,
@@ -118,5 +147,19 @@ export function checkOptions(options: RebalancerOptions) {
     costs,
   }
   const horizonMs = number(options.horizonMs ?? 24 * intervalMs, 'options.horizonMs', intervalMs)
-  return { mode: mode as RebalancerMode, rules, intervalMs, horizonMs }
+  const { rollback = true } = options
+  if (typeof rollback !== 'boolean') checkFields(rollback, ROLLBACK_FIELDS, 'options.rollback')
+  const { patience, restMs = horizonMs } = typeof rollback === 'boolean' ? {} : rollback
+  if (patience !== undefined && !(Number.isSafeInteger(patience) && patience >= 2))
+    throw invalid('options.rollback.patience', `must be a whole number from 2, not ${shown(patience)}`)
+  number(restMs, 'options.rollback.restMs', 0)
+  const able = [router.history, router.rollback, predictor.hindsight].every((it) => typeof it === 'function')
+  if (options.rollback !== undefined && rollback !== false && !able)
+    throw invalid(
+      'options.rollback',
+      'needs a router with history() and rollback(), and a predictor with hindsight(); give a ShardRouter and a Predictor, or false',
+    )
+  const rollsBack = mode === 'auto' && rollback !== false && able
+  const review = rollsBack ? { horizonMs, patience, restMs, minGain: rules.minGain } : undefined
+  return { mode: mode as RebalancerMode, rules, intervalMs, horizonMs, review }
 }

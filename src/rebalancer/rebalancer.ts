@@ -6,6 +6,7 @@ import type { Placement } from '../placement/assignment'
 import type { MoveBudget, ShardAssignmentPrediction } from '../predictor/prediction'
 import type { AcceptedResharding, Resharding } from '../router/resharding'
 import type { AccessLogEntry } from '../tracking/access-log'
+import { Counts, type RebalancerMetrics } from './counts'
 import { type DecisionRules, decide, type Go, notNow, type Skip, skip } from './decision'
 import {
   checkOptions,
@@ -14,6 +15,8 @@ import {
   type RebalancerOptions,
   type RebalancingPredictor,
 } from './options'
+import { autoReason } from './own-reshardings'
+import { type Regret, Reviewer } from './reviewer'
 
 /** What a round came to. */
 export type Round = Skip | (Go & { readonly recommendation: Recommendation })
@@ -29,6 +32,18 @@ export interface Recommendation {
   reject(): void
 }
 
+/** A resharding of its own turned out worse than the placement before it, and is being undone. */
+export interface RollbackEvent {
+  /** Of the rollback. */
+  readonly id: string
+  /** The resharding that it goes back behind. */
+  readonly to: string
+  /** What J was higher by, mean over the last intervals, and half of its interval. */
+  readonly loss: number
+  readonly interval: number
+  readonly reason: string
+}
+
 export interface RebalancerEvents {
   /** Something is worth moving. In mode auto it is being accepted already. */
   recommendation: [recommendation: Recommendation]
@@ -38,6 +53,8 @@ export interface RebalancerEvents {
   skipped: [skip: Skip]
   /** A resharding that was handed over has ended. */
   finished: [report: ReshardingOutcome]
+  /** A resharding was undone because J had risen. */
+  rollback: [event: RollbackEvent]
   error: [error: unknown]
 }
 
@@ -46,6 +63,7 @@ const EVENTS: Fields<RebalancerEvents> = {
   resharding: true,
   skipped: true,
   finished: true,
+  rollback: true,
   error: true,
 }
 
@@ -67,6 +85,8 @@ export class Rebalancer extends EventEmitter<RebalancerEvents> {
   readonly #budget: MoveBudget | undefined
   readonly #migration: RebalancerOptions['migration']
   readonly #clock: Clock
+  readonly #reviewer: Reviewer | undefined
+  readonly #counts = new Counts()
   /** Ends what `start` began; empty while it stands still. */
   #running: (() => void)[] = []
   #stopped = false
@@ -87,6 +107,16 @@ export class Rebalancer extends EventEmitter<RebalancerEvents> {
     this.#budget = options.budget
     this.#migration = options.migration
     this.#clock = options.clock ?? systemClock
+    this.#reviewer = checked.review && new Reviewer(this.#router, this.#predictor, checked.review)
+  }
+
+  /** Whether it undoes by itself what turns out worse. */
+  get rollsBack(): boolean {
+    return this.#reviewer !== undefined
+  }
+
+  get metrics(): RebalancerMetrics {
+    return this.#counts.read()
   }
 
   get started(): boolean {
@@ -141,7 +171,7 @@ export class Rebalancer extends EventEmitter<RebalancerEvents> {
   async #tick(): Promise<Round> {
     try {
       const round = await this.#decide()
-      if (!round.act) this.#tell('skipped', round)
+      if (!round.act) this.#skipped(round)
       return round
     } catch (error) {
       if (isForeshardError(error, ErrorCode.PREDICTOR_UNAVAILABLE)) {
@@ -152,7 +182,7 @@ export class Rebalancer extends EventEmitter<RebalancerEvents> {
       }
       this.#tell('error', error)
       const failed = skip('failed', error instanceof Error ? error.message : String(error))
-      this.#tell('skipped', failed)
+      this.#skipped(failed)
       return failed
     }
   }
@@ -164,6 +194,9 @@ export class Rebalancer extends EventEmitter<RebalancerEvents> {
     const now = this.#clock.now()
     const inFlight = this.#inFlight()
     if (inFlight) this.#quietSince = now
+    const undone = this.#reviewer && !inFlight && (await this.#review(this.#reviewer, now))
+    if (undone) return undone
+    if (this.#stopped) return STOPPED
     const rest = notNow(this.#rules, { now, reshardingInFlight: inFlight, quietSince: this.#quietSince })
     if (rest) return rest
 
@@ -174,6 +207,7 @@ export class Rebalancer extends EventEmitter<RebalancerEvents> {
       budget: this.#budget,
       now,
     })
+    this.#counts.last = { confidence: prediction.confidence, expected: prediction.expected }
     const decision = decide(prediction, this.#rules)
     if (!decision.act) return decision
     if (this.#stopped) return STOPPED
@@ -181,12 +215,68 @@ export class Rebalancer extends EventEmitter<RebalancerEvents> {
     if (this.#inFlight())
       return skip('resharding-in-flight', 'a resharding began while this was thought about')
     const recommendation = this.#recommendation(prediction, placement, decision)
+    this.#counts.recommendations++
     this.#tell('recommendation', recommendation)
     if (this.mode === 'auto') {
       const resharding = await recommendation.accept()
       if (!resharding.accepted) return skip('refused', resharding.reason)
     }
     return { ...decision, recommendation }
+  }
+
+  /** Looks back at what was decided here; the skip of a round in which something was undone, or that comes too early after that. */
+  async #review(reviewer: Reviewer, now: number): Promise<Skip | undefined> {
+    const { regret, probation, restUntil } = await reviewer.review(now)
+    this.#counts.probation = probation
+    if (this.#stopped) return STOPPED
+    if (regret) {
+      if (this.#inFlight())
+        return skip('resharding-in-flight', 'a resharding began while this was thought about')
+      return this.#undo(reviewer, regret, now)
+    }
+    const restMs = restUntil - now
+    return restMs > 0
+      ? skip('cooling-down', `${Math.ceil(restMs)} ms of the rest after a rollback are left`)
+      : undefined
+  }
+
+  async #undo(reviewer: Reviewer, regret: Regret, now: number): Promise<Skip> {
+    const { to, last, verdict } = regret
+    this.#handedOver++
+    let resharding: Resharding
+    try {
+      resharding = await this.#router.rollback!({ ...this.#migration, to, last })
+    } catch (error) {
+      this.#handedOver--
+      if (!isForeshardError(error, ErrorCode.LEASE_HELD)) throw error
+      return skip('refused', error.message)
+    }
+    if (!resharding.accepted) {
+      this.#handedOver--
+      return skip('refused', `rollback to before ${to}: ${resharding.reason}`)
+    }
+    const reason = `rolled back to before ${to}: ${verdict.reason}`
+    this.#counts.rollbacks++
+    this.#counts.probation = undefined
+    this.#tell('rollback', {
+      id: resharding.id,
+      to,
+      loss: verdict.loss,
+      interval: verdict.interval,
+      reason,
+    })
+    this.#follow(resharding)
+    try {
+      await reviewer.conclude(regret, now)
+    } catch (error) {
+      this.#tell('error', error)
+    }
+    return skip('rolled-back', reason)
+  }
+
+  #skipped(round: Skip): void {
+    this.#counts.skip(round.because)
+    this.#tell('skipped', round)
   }
 
   #inFlight(): boolean {
@@ -224,7 +314,7 @@ export class Rebalancer extends EventEmitter<RebalancerEvents> {
         ...this.#migration,
         placement,
         merge: merges,
-        reason: decision.reason,
+        reason: this.mode === 'auto' ? autoReason(decision.reason) : decision.reason,
       })
     } catch (error) {
       this.#handedOver--
@@ -236,7 +326,13 @@ export class Rebalancer extends EventEmitter<RebalancerEvents> {
       this.#handedOver--
       return resharding
     }
+    this.#counts.reshardings++
     this.#tell('resharding', { id: resharding.id, recommendation })
+    this.#follow(resharding)
+    return resharding
+  }
+
+  #follow(resharding: AcceptedResharding): void {
     void resharding.done
       .then(
         (report) => this.#tell('finished', report),
@@ -246,7 +342,6 @@ export class Rebalancer extends EventEmitter<RebalancerEvents> {
         this.#handedOver--
         this.#quietSince = this.#clock.now()
       })
-    return resharding
   }
 
   /** Recording stands outside the data path: what fails here is told and ends here. */
@@ -261,6 +356,7 @@ export class Rebalancer extends EventEmitter<RebalancerEvents> {
 
   /** A listener that throws must not end the round. */
   #tell<E extends keyof RebalancerEvents>(event: E, value: RebalancerEvents[E][0]): void {
+    if (event === 'error') this.#counts.errors++
     try {
       this.emit(event, ...([value] as never))
     } catch (error) {

@@ -33,6 +33,8 @@ export interface ReshardingOptions {
 export type RollbackOptions = Omit<ReshardingOptions, 'reason' | 'merge' | 'placement'> & {
   /** The resharding to go back behind; default the newest that still stands. */
   to?: string
+  /** The newest of the history, as the caller knows it: where something has been added since, nothing is rolled back. */
+  last?: string
 }
 
 /** What every resharding may be told, also that of a rollback or of a shard that joins. */
@@ -45,7 +47,7 @@ export const LIMITS = {
   signal: true,
 } as const
 const RESHARDING_FIELDS: Fields<ReshardingOptions> = { ...LIMITS, reason: true, merge: true, placement: true }
-const ROLLBACK_FIELDS: Fields<RollbackOptions> = { ...LIMITS, to: true }
+const ROLLBACK_FIELDS: Fields<RollbackOptions> = { ...LIMITS, to: true, last: true }
 /** It is kept in the topology, and read by everybody who opens it. */
 const LONGEST_REASON = 1_000
 const MOST_CONCURRENT = 1_024
@@ -91,6 +93,8 @@ export function checkRollbackOptions(options: RollbackOptions): void {
   checkLimits(options)
   if (options.to !== undefined && typeof options.to !== 'string')
     throw invalid('options.to', `must be the id of a resharding, not ${shown(options.to)}`)
+  if (options.last !== undefined && typeof options.last !== 'string')
+    throw invalid('options.last', `must be the id of a resharding, not ${shown(options.last)}`)
 }
 
 /** The tags to fold back, each once. */

@@ -4,6 +4,7 @@ import type { ReshardingProgress, ReshardingReport } from '../migrator/progress'
 import { checkMap, type Placement } from '../placement/assignment'
 import { checkTags } from '../placement/founding-map'
 import type { SegmentId, ShardAssignmentMap, ShardId } from '../placement/segment'
+import type { HistoryEntry } from '../topology-store'
 import type { RouterEmitter } from './events'
 import { checkConfidence } from './options'
 import {
@@ -90,8 +91,13 @@ export class Reshardings {
   /** Back to the assignment before a resharding. See rollback.ts for what stands. */
   async rollback(given: RollbackOptions): Promise<Resharding> {
     checkRollbackOptions(given)
-    const { to, ...options } = given
+    const { to, last, ...options } = given
     const { history } = await this.#feed.whole()
+    if (last !== undefined && history.at(-1)?.id !== last)
+      return {
+        accepted: false,
+        reason: `something was resharded after ${shown(last)}; look at the history again`,
+      }
     const whereIs = (segment: SegmentId) => {
       const place = this.#view.placeOf(segment)
       return place && this.#view.shardId(place.shard)
@@ -101,6 +107,11 @@ export class Reshardings {
     const gone = this.#goneTarget(way.moves)
     if (gone) return { accepted: false, reason: gone }
     return this.#accept(1, way.moves, rollbackReason(way.to), { ...options, merge: way.merges })
+  }
+
+  /** Finished reshardings, oldest first, as far as the topology remembers them. */
+  async history(): Promise<readonly HistoryEntry[]> {
+    return (await this.#feed.whole()).history
   }
 
   progress(): ReshardingProgress {

@@ -18,6 +18,11 @@ export function rollbackReason(id: string): string {
   return `${PREFIX}${id}`
 }
 
+/** The resharding that a rollback went back behind; undefined for what is no rollback. */
+export function rolledBackBy(reason: string): string | undefined {
+  return isRollbackReason(reason) ? reason.slice(PREFIX.length) : undefined
+}
+
 export function isRollbackReason(reason: string): boolean {
   return reason.startsWith(PREFIX)
 }
@@ -27,6 +32,11 @@ export function isRollbackReason(reason: string): boolean {
  * one resharding at a time, like undo in an editor; a rollback to a rollback's own id is redo.
  */
 export function newestStanding(history: readonly HistoryEntry[]): string | undefined {
+  return standingOf(history).at(-1)
+}
+
+/** All that still stand, oldest first. */
+export function standingOf(history: readonly HistoryEntry[]): readonly string[] {
   let standing: readonly string[] = []
   const before = new Map<string, readonly string[]>()
   for (const { id, reason } of history) {
@@ -34,7 +44,7 @@ export function newestStanding(history: readonly HistoryEntry[]): string | undef
     // A rollback brings back what stood before its target; nothing of what is no longer remembered.
     standing = isRollbackReason(reason) ? (before.get(reason.slice(PREFIX.length)) ?? []) : [...standing, id]
   }
-  return standing.at(-1)
+  return standing
 }
 
 /**

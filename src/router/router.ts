@@ -6,6 +6,7 @@ import { checkFields, type Fields } from '../options'
 import type { Location, Placement } from '../placement/assignment'
 import type { ShardAssignmentMap, ShardId } from '../placement/segment'
 import type { ShardStore } from '../shard-store'
+import type { HistoryEntry } from '../topology-store'
 import type { TrackingAttributes } from '../tracking/tracking-attributes'
 import { closedError } from './dispatcher'
 import { listEntries } from './entry-listing'
@@ -187,6 +188,12 @@ export class ShardRouter {
   /** The resharding of this router that is under way, or its last one; one of no segments where there was none. */
   monitorReshardingProgress(): ReshardingProgress {
     return this.#parts.reshardings.progress()
+  }
+
+  /** Finished reshardings, oldest first, rollbacks among them: of all processes, as far as the topology remembers. One reading of it. */
+  async history(): Promise<readonly HistoryEntry[]> {
+    this.#open()
+    return this.#parts.reshardings.history()
   }
 
   /**
