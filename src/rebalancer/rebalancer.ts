@@ -226,8 +226,10 @@ export class Rebalancer extends EventEmitter<RebalancerEvents> {
 
   /** Looks back at what was decided here; the skip of a round in which something was undone, or that comes too early after that. */
   async #review(reviewer: Reviewer, now: number): Promise<Skip | undefined> {
-    const { regret, probation, restUntil } = await reviewer.review(now)
+    const { regret, probation, lastAt, restUntil } = await reviewer.review(now)
     this.#counts.probation = probation
+    // A clock of another process may run ahead; nobody rests longer for that.
+    this.#quietSince = Math.max(this.#quietSince, Math.min(now, lastAt))
     if (this.#stopped) return STOPPED
     if (regret) {
       if (this.#inFlight())

@@ -25,6 +25,8 @@ export interface Review {
   readonly regret: Regret | undefined
   /** What the newest resharding of its own looks like, undefined where none is on probation. */
   readonly probation: Verdict | undefined
+  /** When anything was resharded last, by anybody; -Infinity where nothing is remembered. */
+  readonly lastAt: number
   /** No resharding before: the rest after rollbacks. */
   readonly restUntil: number
 }
@@ -68,7 +70,8 @@ export class Reviewer {
       if (verdict.kind === 'worse' && verdict.loss > (regret?.verdict.loss ?? 0))
         regret = { to: entry.id, last: history.at(-1)!.id, at: entry.at, verdict }
     }
-    return { regret, probation, restUntil: this.#restUntil(history, now) }
+    const lastAt = history.at(-1)?.at ?? Number.NEGATIVE_INFINITY
+    return { regret, probation, lastAt, restUntil: this.#restUntil(history, now) }
   }
 
   /** Tells the predictor, so that its confidence learns from it. */
