@@ -1,12 +1,14 @@
 // The built package, used as a user would: by its own name, through package.json's exports.
 import assert from 'node:assert/strict'
-import { execFileSync } from 'node:child_process'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { execFileSync, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { ErrorCode, ForeshardError, memoryStore, ShardRouter } from 'foreshard'
 import { lmdbStore, lmdbTopology } from 'foreshard/lmdb'
 import { migrationSql, postgresStore } from 'foreshard/postgres'
+import { createService, PredictorClient } from 'foreshard/service'
 import { checkLinearizable, faultyStore } from 'foreshard/testing'
 
 const folder = mkdtempSync(join(tmpdir(), 'foreshard-smoke-'))
@@ -44,6 +46,42 @@ try {
     encoding: 'utf8',
   })
   assert.match(out, /predictive/)
+
+  assert.throws(
+    () => createService({ predictor: { shards: ['a'] } }),
+    (error) => error instanceof ForeshardError && error.field === 'options.token',
+  )
+  const state = join(folder, 'model.gz')
+  const flags = ['serve', '--shards', 'a,b', '--buckets', '64', '--port', '0', '--state', state]
+  const env = { ...process.env, FORESHARD_TOKEN: 'a-token-of-the-smoke-test' }
+  const serving = spawn(process.execPath, ['dist/cli.js', ...flags], {
+    env,
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  try {
+    const [said] = await once(serving.stdout, 'data')
+    const client = new PredictorClient(/serving on (\S+)/.exec(said)[1], { token: env.FORESHARD_TOKEN })
+    const now = Date.now()
+    const entries = Array.from({ length: 500 }, (_, i) => ({
+      timestamp: now - (500 - i) * 60_000,
+      key: `key:${i % 7}`,
+      operation: 'read',
+    }))
+    assert.equal((await client.ingest(entries)).accepted, 500)
+    assert.ok((await client.predict({ now })).hotSegments.length > 0)
+    await client.close()
+  } finally {
+    serving.kill('SIGTERM')
+  }
+  const [code] = await once(serving, 'exit')
+  assert.equal(code, 0)
+  assert.ok(existsSync(state))
+
+  const demo = execFileSync(process.execPath, ['dist/cli.js', 'demo', '--orders', '700'], {
+    encoding: 'utf8',
+  })
+  assert.match(demo, /over LMDB shards/)
+  assert.match(demo, /Nothing lost: [\d,]+ values compared after 700 orders, all equal/)
   console.log('the built package works')
 } finally {
   rmSync(folder, { recursive: true, force: true })

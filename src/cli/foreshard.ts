@@ -1,4 +1,5 @@
 import { isForeshardError } from '../errors'
+import { DEMO_HELP, demoCommand } from './demo/demo-command'
 import { CliError, ExitCode } from './exit-code'
 import { PREDICT_HELP, predictCommand } from './predict-command'
 import { SERVE_HELP, serveCommand } from './serve-command'
@@ -10,6 +11,7 @@ const HELP = `foreshard COMMAND [options]
   simulate LOG      what placement policies would have cost on an access log, and whether prediction pays
   predict LOG       what should move at the end of an access log, and why
   serve             the predictor over HTTP
+  demo              all of it on generated traffic, every value compared at the end
   help COMMAND      more about a command
 
 Exit codes
@@ -23,6 +25,7 @@ Exit codes
 const COMMANDS = new Map([
   ['simulate', { run: simulateCommand, help: SIMULATE_HELP }],
   ['predict', { run: predictCommand, help: PREDICT_HELP }],
+  ['demo', { run: demoCommand, help: DEMO_HELP }],
   ['serve', { run: serveCommand, help: SERVE_HELP }],
 ])
 

@@ -211,7 +211,7 @@ describe('the help', () => {
   it('names every command that there is, its exit codes, and no other', async () => {
     const { stdout } = await run(['--help'])
     expect(stdout).toMatch(/simulate LOG.*\n.*predict LOG/)
-    expect(stdout).toMatch(/^  serve  .*\n  help COMMAND/m)
+    expect(stdout).toMatch(/^ {2}serve {2}.*\n {2}demo {2}.*\n {2}help COMMAND/m)
     for (const code of [0, 1, 2, 3]) expect(stdout).toMatch(new RegExp(`^  ${code}  `, 'm'))
   })
 })

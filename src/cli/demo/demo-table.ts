@@ -1,10 +1,18 @@
-import type { ReshardingProgress } from 'foreshard'
+import type { ReshardingProgress } from '../../migrator/progress'
 import type { Week } from './books'
+
+/** What a demo calls its traffic. */
+export interface DemoWords {
+  /** One line that says what it is. */
+  readonly title: string
+  /** 'bookings', 'orders': at most eight letters. */
+  readonly many: string
+}
 
 /** One week of the demo, as the table shows it. */
 export interface Row {
   starts: number
-  bookings: number
+  transactions: number
   shards: string[]
   /** The shard that joined in this week, or ''. */
   joined: string
@@ -25,19 +33,19 @@ export interface Summary {
   wrong: number
   missing: number
   compared: number
-  bookings: number
+  transactions: number
   seconds: number
 }
 
 const BARS = '▁▂▃▄▅▆▇█'
 
-export function header(every: number): string {
+export function header({ title, many }: DemoWords): string {
   return [
-    `Real flights, January to June 2001, every ${every}th one booked: each booking updates two airports and a route.`,
-    'Load per shard: ▄ is a fair share, █ twice that. Imbalance: max/mean load, by six hours. Crossing: bookings that touch two shards or more.',
+    title,
+    `Load per shard: ▄ is a fair share, █ twice that. Imbalance: max/mean load, by six hours. Crossing: ${many} that touch two shards or more.`,
     '',
     '              │ load per shard  │   imbalance    │    crossing    │',
-    'week       bookings hash  Foreshard  hash Foreshard   hash Foreshard   moves  confidence',
+    `week       ${many.padStart(8)} hash  Foreshard  hash Foreshard   hash Foreshard   moves  confidence`,
     '─'.repeat(96),
   ].join('\n')
 }
@@ -46,7 +54,7 @@ export function row(week: Row): string {
   const mean = (values: number[]) => values.reduce((a, b) => a + b, 0) / values.length
   const line = [
     new Date(week.starts).toISOString().slice(0, 10),
-    week.bookings.toLocaleString('en').padStart(8),
+    week.transactions.toLocaleString('en').padStart(8),
     bars(week.hashing, week.shards).padEnd(5),
     bars(week.foreshard, week.shards).padEnd(9),
     week.hashing.imbalance.toFixed(2).padStart(5),
@@ -66,7 +74,7 @@ export function row(week: Row): string {
   return [line, ...notes.map((note) => `           ${note}`)].join('\n')
 }
 
-export function footer(rows: readonly Row[], summary: Summary): string {
+export function footer(rows: readonly Row[], { many }: DemoWords, summary: Summary): string {
   // The first weeks are the ones it learns from; the gain is that of the weeks after.
   const after = rows.slice(4)
   const mean = (pick: (row: Row) => number) =>
@@ -102,7 +110,7 @@ export function footer(rows: readonly Row[], summary: Summary): string {
     `Gained, from the fifth week on: imbalance ${hash.imbalance.toFixed(2)} → ${ours.imbalance.toFixed(2)}, crossing ${percent(hash.crossing)} → ${percent(ours.crossing)}; J, their sum, ${(hash.imbalance + hash.crossing).toFixed(2)} → ${(ours.imbalance + ours.crossing).toFixed(2)}.`,
     `Cost: ${summary.reshardings} reshardings, ${summary.moves} moves, ${summary.keys.toLocaleString('en')} keys and ${(summary.bytes / 1024).toFixed(1)} KiB copied, longest hold ${summary.longestHoldMs.toFixed(0)} ms.`,
     summary.wrong + summary.missing === 0
-      ? `Nothing lost: ${summary.compared.toLocaleString('en')} values compared after ${summary.bookings.toLocaleString('en')} bookings, all equal (${summary.seconds.toFixed(0)} s).`
+      ? `Nothing lost: ${summary.compared.toLocaleString('en')} values compared after ${summary.transactions.toLocaleString('en')} ${many}, all equal (${summary.seconds.toFixed(0)} s).`
       : `LOST: ${summary.missing} keys are missing and ${summary.wrong} values differ, of ${summary.compared}.`,
   ].join('\n')
 }

@@ -1,30 +1,30 @@
-import { type AccessLogEntry, HashRing } from 'foreshard'
+import { HashRing } from '../../placement/ring'
 
 /** Load and transactions of one week under one placement. */
 export interface Week {
   /** Mean over intervals of max shard load / mean shard load. */
   imbalance: number
-  /** Share of the bookings that touched two shards or more. */
+  /** Share of the transactions that touched two shards or more. */
   crossing: number
   /** Share of the week's load, per shard. */
   share: Map<string, number>
 }
 
 /**
- * Keeps the books of one placement while the bookings pass: who served what, interval by interval. Two of these run side by
+ * Keeps the books of one placement while the transactions pass: who served what, interval by interval. Two of these run side by
  * side, one told where Foreshard serves a key, the other where the ring alone would.
  */
 export class Ledger {
   readonly #intervalMs: number
   readonly #intervals = new Map<number, Map<string, number>>()
-  #bookings = 0
+  #transactions = 0
   #crossing = 0
 
   constructor(intervalMs: number) {
     this.#intervalMs = intervalMs
   }
 
-  /** Notes one booking: the shards of its keys. */
+  /** Notes one transaction: the shards of its keys. */
   note(at: number, shards: readonly string[]): void {
     const interval = Math.floor(at / this.#intervalMs)
     let loads = this.#intervals.get(interval)
@@ -33,7 +33,7 @@ export class Ledger {
       this.#intervals.set(interval, loads)
     }
     for (const shard of shards) loads.set(shard, (loads.get(shard) ?? 0) + 1)
-    this.#bookings++
+    this.#transactions++
     if (new Set(shards).size > 1) this.#crossing++
   }
 
@@ -50,11 +50,11 @@ export class Ledger {
     const sum = [...total.values()].reduce((a, b) => a + b, 0)
     const week = {
       imbalance: imbalance / Math.max(1, this.#intervals.size),
-      crossing: this.#crossing / Math.max(1, this.#bookings),
+      crossing: this.#crossing / Math.max(1, this.#transactions),
       share: new Map(shards.map((shard) => [shard, (total.get(shard) ?? 0) / Math.max(1, sum)])),
     }
     this.#intervals.clear()
-    this.#bookings = 0
+    this.#transactions = 0
     this.#crossing = 0
     return week
   }
@@ -82,9 +82,4 @@ export class RingAlone {
     }
     return shard
   }
-}
-
-/** The entry with the time of the flight in place of the time of the replay. */
-export function atFlightTime(entry: AccessLogEntry, at: number): AccessLogEntry {
-  return { ...entry, timestamp: at }
 }
