@@ -23,7 +23,7 @@ describe('foreshard demo', () => {
     expect(stdout).toContain('over memory shards')
     expect(stdout).toContain('s5 joins the shards')
     expect(stdout).toMatch(/Nothing lost: [\d,]+ values compared after 1,400 orders, all equal/)
-  })
+  }, 180_000)
 
   it('has the same traffic for the same seed, in order of time', () => {
     const traffic = [...shopTraffic(2_000, 3)]
