@@ -33,8 +33,10 @@ export async function verify(segment: SegmentId, copy: Copy, clock: Clock): Prom
 /** Keys that did not look the same on both sides, at two different moments. */
 async function suspicious(copy: Copy, clock: Clock): Promise<Entry[]> {
   const suspects: Entry[] = []
-  let ours = await copy.digests('source', undefined)
-  let theirs = await copy.digests('target', undefined)
+  let [ours, theirs] = await Promise.all([
+    copy.digests('source', undefined),
+    copy.digests('target', undefined),
+  ])
   if (ours.next === undefined && theirs.next === undefined) {
     const there = byKey(theirs.entries)
     const here = byKey(ours.entries)
@@ -66,8 +68,10 @@ async function suspicious(copy: Copy, clock: Clock): Promise<Entry[]> {
  */
 async function differing(copy: Copy, suspects: Keys, clock: Clock): Promise<Keys> {
   await copy.catchUp()
-  const digests = await copy.digestsOf('source', suspects)
-  const there = await copy.digestsOf('target', suspects)
+  const [digests, there] = await Promise.all([
+    copy.digestsOf('source', suspects),
+    copy.digestsOf('target', suspects),
+  ])
   const changed = await changedSince(copy)
   return suspects.filter(({ key }) => !changed.has(key) && !agree(digests.get(key), there.get(key), clock))
 }

@@ -17,10 +17,11 @@ end
 -- where it is to be read in parts.
 local function read(key, meta, given, parts)
   if not meta or dead(meta, given) then return false, '' end
-  local value = pcall('GETRANGE', key, 0, STRING)
+  -- Most strings are short: one command tells that, and is the value.
+  local value = pcall('GETRANGE', key, 0, 16383)
   if type(value) ~= 'table' then
-    if #value > STRING then
-      if parts then return true, 'string' end
+    if #value == 16384 then
+      if parts and call('STRLEN', key) > STRING then return true, 'string' end
       return call('GET', key), ''
     end
     if value == '' and call('EXISTS', key) == 0 then return false, '' end

@@ -8,7 +8,9 @@
  * elements come and go still meets all that stay; the others are in the change log.
  */
 export const PARTS_LUA = `
-local ELEMENTS, BYTES, STRING, STRING_PART = 1000, 262144, 8388608, 1048576
+-- Larger values are copied in parts, of so many elements or bytes.
+local ELEMENTS, BYTES, STRING = 1000, 262144, 1048576
+local PART, STRING_PART = 500, 524288
 local COUNT = { hash = 'HLEN', list = 'LLEN', set = 'SCARD', zset = 'ZCARD', stream = 'XLEN' }
 local SCAN = { hash = 'HSCAN', set = 'SSCAN', zset = 'ZSCAN' }
 
@@ -21,7 +23,7 @@ end
 -- Elements in a part.
 local function width(key, kind)
   local size = (call('MEMORY', 'USAGE', key, 'SAMPLES', 5) or 0) / math.max(1, call(COUNT[kind], key))
-  return math.max(1, math.min(ELEMENTS, math.floor(BYTES / math.max(1, size))))
+  return math.max(1, math.min(PART, math.floor(BYTES / math.max(1, size))))
 end
 
 local function named(reply)
@@ -31,7 +33,7 @@ local function named(reply)
 end
 
 local function streamEntries(key, after)
-  local items, count, last = {}, width(key, 'stream'), after
+  local items, count, last = {}, math.min(200, width(key, 'stream')), after
   for _, entry in ipairs(call('XRANGE', key, after == '-' and '-' or '(' .. after, '+', 'COUNT', count)) do
     last = entry[1]
     items[#items + 1] = { 'XADD', last, unpack(entry[2]) }
@@ -69,7 +71,7 @@ end
 
 -- What is pending without being there any more is left out: nobody could be given it, and XCLAIM does not take it.
 local function streamPending(key, n, after)
-  local group, items, count = call('XINFO', 'GROUPS', key)[n], {}, 300
+  local group, items, count = call('XINFO', 'GROUPS', key)[n], {}, 150
   if not group then return {}, '' end
   local name, t = named(group).name, call('TIME')
   local ms = t[1] * 1000 + math.floor(t[2] / 1000)
@@ -106,15 +108,19 @@ end
 
 local WRITE = { hash = 'HSET', set = 'SADD', zset = 'ZADD', list = 'RPUSH' }
 
-local function commands(kind, at, items)
+local function commands(kind, at, items, length)
   if kind == 'stream' then return items end
-  if kind == 'string' then return { { 'SETRANGE', at, items[1] } } end
+  if kind == 'string' then
+    -- All the room at once: a string that grows is copied each time.
+    local room = at == '0' and { 'SETRANGE', format('%.0f', length - 1), '\\0' } or nil
+    return { { 'SETRANGE', at, items[1] }, room }
+  end
   if kind == 'zset' then
     for i = 1, #items, 2 do items[i], items[i + 1] = items[i + 1], items[i] end
   end
   local out = {}
-  for i = 1, #items, ELEMENTS do
-    out[#out + 1] = { WRITE[kind], unpack(items, i, math.min(#items, i + ELEMENTS - 1)) }
+  for i = 1, #items, PART do
+    out[#out + 1] = { WRITE[kind], unpack(items, i, math.min(#items, i + PART - 1)) }
   end
   return out
 end

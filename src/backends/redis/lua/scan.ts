@@ -113,7 +113,7 @@ local items, after = elements(key, kind, at)
 if want == 'digests' then
   return { f[2], meta, after, kind == 'string' and items[1] or format('%.0f', digest(kind, at, items)) }
 end
-return { f[2], meta, after, cmsgpack.pack(commands(kind, at, items)) }
+return { f[2], meta, after, cmsgpack.pack(commands(kind, at, items, kind == 'string' and call('STRLEN', key))) }
 `
 
 /**
@@ -192,7 +192,7 @@ end
 local found = after(limit)
 if found[1] then
   local _, _, element = parseMember(found[1])
-  if element then found = after(ELEMENTS) end
+  if element then found = after(PART) end
 end
 for i = 1, #found, 2 do
   local tag, key, element = parseMember(found[i])
