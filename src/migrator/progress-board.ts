@@ -211,20 +211,15 @@ export class ProgressBoard {
   #remainingShare(moves: readonly MoveProgress[]): number | undefined {
     let total = 0
     let done = 0
+    const over = moves.filter((it) => isOver(it.phase))
+    const meanKeys = over.length === 0 ? 1 : sum(over, 'keysCopied') / over.length
     for (const { segment, phase, keysCopied } of moves) {
       const expected = this.#lines.get(segment)!.expectedKeys
-      const weight = isOver(phase)
-        ? Math.max(keysCopied, 1)
-        : Math.max(expected ?? this.#meanKeys(moves), keysCopied, 1)
+      const weight = isOver(phase) ? Math.max(keysCopied, 1) : Math.max(expected ?? meanKeys, keysCopied, 1)
       total += weight
       done += isOver(phase) ? weight : Math.min(keysCopied, weight)
     }
     return done === 0 || total === 0 ? undefined : (total - done) / total
-  }
-
-  #meanKeys(moves: readonly MoveProgress[]): number {
-    const over = moves.filter((it) => isOver(it.phase))
-    return over.length === 0 ? 1 : sum(over, 'keysCopied') / over.length
   }
 
   #waitOf({ from, to }: Line): string | undefined {

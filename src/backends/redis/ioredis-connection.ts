@@ -5,6 +5,8 @@ import { type Argument, ConnectionLost, type RedisConnection, type Reply } from 
 export interface IoredisClient {
   readonly status: string
   readonly options: { readonly keyPrefix?: unknown }
+  /** Of its connection; none before the first. */
+  readonly stream?: { cork(): void; uncork(): void }
   callBuffer(...args: Argument[]): unknown
   sendCommand(command: IoredisCommand): Promise<Reply>
   connect(): Promise<unknown>
@@ -40,6 +42,7 @@ export function isIoredis(client: object): client is IoredisClient {
 export class IoredisConnection implements RedisConnection {
   readonly #client: IoredisClient
   readonly #underway = new Set<IoredisCommand>()
+  #corked = false
 
   constructor(client: IoredisClient) {
     if (client.options.keyPrefix)
@@ -59,11 +62,24 @@ export class IoredisConnection implements RedisConnection {
   async send(args: Argument[]): Promise<Reply> {
     const command = this.#client.callBuffer.apply(HERE, args) as IoredisCommand
     this.#underway.add(command)
+    this.#gather()
     try {
       return await this.#client.sendCommand(command)
     } finally {
       this.#underway.delete(command)
     }
+  }
+
+  /** What is sent in one tick is one write to the socket: ioredis would make one of every command. */
+  #gather(): void {
+    const { stream } = this.#client
+    if (this.#corked || !stream) return
+    this.#corked = true
+    stream.cork()
+    process.nextTick(() => {
+      this.#corked = false
+      stream.uncork()
+    })
   }
 
   /**

@@ -20,7 +20,9 @@ const value = Buffer.alloc(100, 'v')
 const keys = Array.from({ length: KEYS }, (_, i) => `user:${i}`)
 
 export async function benchMoving(): Promise<void> {
-  console.log(`\nmoving a tenth of ${KEYS.toLocaleString('en')} keys of 100 bytes, ${SLOTS} buckets; keys a second`)
+  console.log(
+    `\nmoving a tenth of ${KEYS.toLocaleString('en')} keys of 100 bytes, ${SLOTS} buckets; keys a second`,
+  )
   const reshard = await clusterReshard()
   console.log(`redis-cli --cluster reshard            1.00  ${reshard}/s`)
   const migrate = await plainMigrate()
@@ -32,7 +34,12 @@ async function ourMoves(reshard: number): Promise<void> {
   const servers = await Promise.all([RedisServer.start(), RedisServer.start(), RedisServer.start()])
   const clients = servers.map((server) => new Redis(server.port))
   const shards = { a: redisStore(clients[0]!), b: redisStore(clients[1]!) }
-  const router = await ShardRouter.open({ shards, topology: redisTopology(clients[2]!), buckets: SLOTS, codec: 'bytes' })
+  const router = await ShardRouter.open({
+    shards,
+    topology: redisTopology(clients[2]!),
+    buckets: SLOTS,
+    codec: 'bytes',
+  })
   for (let i = 0; i < KEYS; i += 2_000)
     await router.setMany(keys.slice(i, i + 2_000).map((key) => [key, value] as const))
   const owned = Array.from({ length: SLOTS }, (_, i) => bucketSegment(i)).filter(
@@ -48,7 +55,9 @@ async function ourMoves(reshard: number): Promise<void> {
   }
   for (const verify of [true, false]) {
     const rate = await move(owned.splice(0, TENTH), 'b', verify)
-    console.log(`router, ${verify ? 'verified   ' : 'not verified'}                   ${(rate / reshard).toFixed(2)}  ${rate}/s`)
+    console.log(
+      `router, ${verify ? 'verified   ' : 'not verified'}                   ${(rate / reshard).toFixed(2)}  ${rate}/s`,
+    )
   }
   const load = new Load(router)
   await load.measure(async () => new Promise((resolve) => setTimeout(resolve, 500)))
@@ -62,7 +71,9 @@ async function ourMoves(reshard: number): Promise<void> {
     console.log(
       `${name.padEnd(34)} ${it.p50.toFixed(2).padStart(5)} ms ${it.p99.toFixed(2).padStart(5)} ms ${it.longest.toFixed(1).padStart(6)} ms  ${it.perSecond}`,
     )
-  console.log(`ratio                              ${(moving.p50 / idle.p50).toFixed(2).padStart(5)}    ${(moving.p99 / idle.p99).toFixed(2).padStart(5)}`)
+  console.log(
+    `ratio                              ${(moving.p50 / idle.p50).toFixed(2).padStart(5)}    ${(moving.p99 / idle.p99).toFixed(2).padStart(5)}`,
+  )
   await router.close()
   for (const client of clients) client.disconnect()
   for (const server of servers) await server.stop()
@@ -122,7 +133,20 @@ async function clusterReshard(): Promise<number> {
     const before = await from.dbsize()
     const host = `127.0.0.1:${servers[0]!.port}`
     const start = performance.now()
-    await cli('--cluster', 'reshard', host, '--cluster-from', await id(from), '--cluster-to', await id(to), '--cluster-slots', String(TENTH), '--cluster-pipeline', '100', '--cluster-yes')
+    await cli(
+      '--cluster',
+      'reshard',
+      host,
+      '--cluster-from',
+      await id(from),
+      '--cluster-to',
+      await id(to),
+      '--cluster-slots',
+      String(TENTH),
+      '--cluster-pipeline',
+      '100',
+      '--cluster-yes',
+    )
     return Math.round((1000 * (before - (await from.dbsize()))) / (performance.now() - start))
   } finally {
     from.disconnect()

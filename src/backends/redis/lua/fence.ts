@@ -183,14 +183,14 @@ end
 
 local function unchanged() return UNCHANGED end
 
--- step -> rows of { from, guard, effect }, in the order of the table.
+-- step -> what answers its rows of { from, guard, effect }, in the order of the table: only those of the step are made.
 local ROWS = {
-  found = {
+  found = function() return {
     { 'n', function(c, r) return r.ticket == 0 and r.epoch == 0 and bucketTicket == 0 end,
       function(c, r, p) return { records = { { p, with(r, { state = 'o', epoch = 1 }) } } } end },
     { 'oimn', function() return true end, unchanged },
-  },
-  export = {
+  } end,
+  export = function() return {
     { 'o', function(c, r) return r.epoch == c.epoch and bucketTicket < c.ticket end,
       function(c, r, p)
         local out, clear = endExport(p)
@@ -201,8 +201,8 @@ local ROWS = {
       end },
     { 'o', function(c, r) return r.epoch == c.epoch and bucketTicket == c.ticket and r.export == c.ticket end,
       unchanged },
-  },
-  prepare = {
+  } end,
+  prepare = function() return {
     { 'm', function(c, r, p) return bucketTicket < c.ticket and r.intact and r.epoch == c.epoch and c.base ~= nil
         and r.seq == c.base and not contradicted(c, p) end,
       function(c, r, p) return prepare(c, r, p, true) end },
@@ -210,8 +210,8 @@ local ROWS = {
       function(c, r, p) return prepare(c, r, p, false) end },
     { 'i', function(c, r) return r.epoch == c.epoch + 1 and r.ticket == c.ticket and bucketTicket == c.ticket end,
       unchanged },
-  },
-  sweep = {
+  } end,
+  sweep = function() return {
     { 'i', function(c, r) return r.ticket == c.ticket and bucketTicket == c.ticket and not r.loading end,
       function(c, r, p)
         local out = spoiled(p)
@@ -219,20 +219,20 @@ local ROWS = {
         return { records = out }
       end },
     { 'i', function(c, r) return r.ticket == c.ticket and bucketTicket == c.ticket and r.loading end, unchanged },
-  },
-  ingest = {
+  } end,
+  ingest = function() return {
     { 'i', function(c, r) return importsFor(c, r) and r.nextBatch == c.batch end,
       function(c, r, p) return { records = { { p, with(r, { nextBatch = c.batch + 1 }) } } } end },
     { 'i', function(c, r) return importsFor(c, r) and r.nextBatch > c.batch end, unchanged },
-  },
-  hold = {
+  } end,
+  hold = function() return {
     { 'o', function(c, r) return r.epoch == c.epoch and r.export == c.ticket and not r.held end,
       function(c, r, p, at)
         return { records = { { p, with(r, { holdUntil = at() + c.durationMs, held = true }) } } }
       end },
     { 'o', function(c, r) return r.epoch == c.epoch and r.export == c.ticket and r.held end, unchanged },
-  },
-  cutover = {
+  } end,
+  cutover = function() return {
     { 'o', function(c, r) return r.epoch == c.epoch and r.export == c.ticket and r.seq == c.seq end,
       function(c, r, p)
         return { records = { { p, with(r, NOT_EXPORTED, { state = 'm', epoch = c.epoch + 1, peer = r.peer,
@@ -240,16 +240,16 @@ local ROWS = {
           exporting = exporting == p and '' or exporting, clear = { p } }
       end },
     { 'm', function(c, r) return r.epoch == c.epoch + 1 and r.ticket == c.ticket end, unchanged },
-  },
-  activate = {
+  } end,
+  activate = function() return {
     { 'i', function(c, r) return r.epoch == c.proof.epoch and r.ticket == c.proof.ticket end,
       function(c, r, p)
         return { records = { { p, with(r, NOT_IMPORTING, { state = 'o', seq = c.proof.seq, trace = true,
           base = c.proof.seq, peer = '' }) } }, clear = { p } }
       end },
     { 'om', function(c, r) return r.epoch >= c.proof.epoch end, unchanged },
-  },
-  abort = {
+  } end,
+  abort = function() return {
     { 'o', function(c, r) return r.epoch == c.epoch and bucketTicket <= c.ticket end,
       function(c, r, p)
         local out, clear = endExport(p)
@@ -257,21 +257,21 @@ local ROWS = {
         if not r.trace then clear[#clear + 1] = p end
         return { records = out, ticket = c.ticket, exporting = '', clear = clear }
       end },
-  },
-  discard = {
+  } end,
+  discard = function() return {
     { 'in', function(c) return bucketTicket <= c.ticket end,
       function(c, r, p)
         return { records = { { p, with(r, NOT_IMPORTING, { state = 'n', ticket = c.ticket }) } },
           ticket = c.ticket }
       end },
-  },
-  untrace = {
+  } end,
+  untrace = function() return {
     { 'o', function(c, r) return r.epoch == c.epoch and r.export == 0 end,
       function(c, r, p)
         return { records = { { p, with(r, { trace = false, base = 0 }) } }, clear = { p } }
       end },
-  },
-  purge = {
+  } end,
+  purge = function() return {
     { 'm', function(c, r) return r.epoch == c.epoch end,
       function(c, r, p)
         local out = spoiled(p)
@@ -279,8 +279,8 @@ local ROWS = {
         return { records = out }
       end },
     { 'n', function() return true end, function(c, r, p) return { records = spoiled(p) } end },
-  },
-  split = {
+  } end,
+  split = function() return {
     { 'nmi', function(c, r, p)
         local b = record('#')
         return b.state == 'o' and b.epoch == c.epoch and not has(b.carved, tagOf(p)) and bucketTicket < c.ticket
@@ -297,8 +297,8 @@ local ROWS = {
       end },
     { 'o', function(c, r) return r.ticket == c.ticket and r.epoch == c.epoch + 1 and bucketTicket == c.ticket end,
       unchanged },
-  },
-  merge = {
+  } end,
+  merge = function() return {
     { 'o', function(c, r)
         local b = record('#')
         return b.state == 'o' and b.epoch == c.epoch and bucketTicket < c.ticket
@@ -315,8 +315,8 @@ local ROWS = {
         return { records = out, ticket = c.ticket, exporting = '', clear = clear }
       end },
     { 'n', function(c, r) return r.ticket == c.ticket and bucketTicket == c.ticket end, unchanged },
-  },
-  restore = {
+  } end,
+  restore = function() return {
     { 'o', function(c, r) return c.peer == '' and r.epoch <= c.epoch and bucketTicket <= c.ticket end,
       function(c, r, p) return restore(c, r, p, 'o') end },
     { 'nim', function(c, r) return c.peer == '' and r.epoch < c.epoch and bucketTicket <= c.ticket
@@ -326,13 +326,13 @@ local ROWS = {
       function(c, r, p) return restore(c, r, p, 'm') end },
     { 'nio', function(c, r) return c.peer ~= '' and r.epoch < c.epoch and bucketTicket <= c.ticket end,
       function(c, r, p) return restore(c, r, p, 'm') end },
-  },
+  } end,
 }
 
 -- What the table says of a step, or nil for a refusal. Changes nothing.
 local function decide(p, c, at)
   local r = record(p)
-  for _, row in ipairs(ROWS[c.step]) do
+  for _, row in ipairs(ROWS[c.step]()) do
     if find(row[1], r.state, 1, true) and row[2](c, r, p) then return row[3](c, r, p, at) end
   end
 end
