@@ -54,6 +54,16 @@ export type { PastInterval } from './rebalancer/replay/interval'
 export type { IntervalOutcome } from './rebalancer/replay/track'
 export type { PolicyReport, SimulationReport } from './rebalancer/report'
 export { type SimulateOptions, type SimulationProgress, simulate } from './rebalancer/simulate'
+export {
+  type AdoptionProgress,
+  type AdoptionReport,
+  type AdoptOptions,
+  adopt,
+  type ReleaseOptions,
+  type ReleaseReport,
+  release,
+} from './router/adoption'
+export type { AdoptionPlan } from './router/adoption-plan'
 export type { Codec, CodecOption } from './router/codec'
 export type { RedirectEvent, RefusalEvent, ReshardingEvent, RouterEvents } from './router/events'
 export type { EntryToSet } from './router/many'

@@ -39,6 +39,38 @@ export interface ShardStore {
   /** Live keys and bytes of values on the whole shard; an estimate where that is cheaper. */
   size(): Promise<{ keys: number; bytes: number }>
   close(): Promise<void>
+  /** Of a store that can take over what lies there already, and give it back. */
+  readonly adoption?: ShardAdoption
+}
+
+/** What lies in a shard's database without being Foreshard's. Only `enter` needs the store to be open. */
+export interface ShardAdoption {
+  /** A page of all keys but our records, ours among them; one may come twice. `unreadable`: keys that are no UTF-8. */
+  keys(cursor?: string): Promise<{ keys: readonly string[]; unreadable: number; next?: string }>
+  /** Makes keys entries of their segments where they lie; one that brings a value is written first, if it is absent. */
+  enter(keys: readonly KeyToEnter[]): Promise<EnteredAs[]>
+  /** The whole of a key, in the database's own form. */
+  read(keys: readonly string[]): Promise<(NativeValue | undefined)[]>
+  write(values: readonly { readonly key: string; readonly value: NativeValue }[]): Promise<void>
+  remove(keys: readonly string[]): Promise<void>
+  /** Deletes all of our records and nothing else. The store is closed, and belongs to no topology any more. */
+  release(): Promise<void>
+}
+
+export interface KeyToEnter extends SegmentAt {
+  readonly key: string
+  readonly tag: string
+  readonly epoch: number
+  readonly value?: NativeValue
+}
+
+/** refused: the shard does not own the segment at that epoch. taken: it brought a value, and another one lay there. */
+export type EnteredAs = 'entered' | 'known' | 'absent' | 'refused' | 'taken'
+
+export interface NativeValue {
+  readonly form: Uint8Array
+  /** ms since the epoch; 0: never. */
+  readonly expiresAt: number
 }
 
 export interface ShardSupports {

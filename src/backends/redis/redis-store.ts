@@ -15,6 +15,7 @@ import type {
   Page,
   ScanRequest,
   SegmentAt,
+  ShardAdoption,
   ShardBinding,
   ShardStore,
   ShardSupports,
@@ -28,6 +29,7 @@ import type { Reply } from './connection'
 import { eraseSegment, ingestBatch, readChanges, readNamed, readPage } from './copying'
 import { nameOf, recordOf, segmentNamed } from './fence-fields'
 import { FENCES_LUA, FOUND_LUA, STEP_LUA } from './lua/step'
+import { RedisAdoption } from './redis-adoption'
 import { checkFlag, checkPrefix } from './redis-options'
 import { Script } from './script'
 import { ShardServer } from './shard-server'
@@ -75,6 +77,7 @@ const REPLICA_FIELDS: Fields<NonNullable<RedisStoreOptions['replicas']>> = { cou
 
 class RedisStore implements ShardStore {
   readonly supports: ShardSupports
+  readonly adoption: ShardAdoption
   readonly #server: ShardServer
   readonly #checks: RequestChecks
   readonly #calls: CallQueue
@@ -107,7 +110,9 @@ class RedisStore implements ShardStore {
     }
     this.#checks = new RequestChecks(this.supports)
     const newId = () => Math.floor(random() * 2 ** 48).toString(16)
-    this.#server = new ShardServer(connectionOf(client), { prefix, cache, clock, newId })
+    const connection = connectionOf(client)
+    this.#server = new ShardServer(connection, { prefix, cache, clock, newId })
+    this.adoption = new RedisAdoption(connection, this.#server, prefix)
     this.#calls = new CallQueue(this.#server)
   }
 
