@@ -20,6 +20,7 @@ export {
 export { type DataRelationships, type Entity, hashTag, type SchemaInfo } from './placement/tag'
 export { type Forecast, type ForecastOptions, forecast } from './predictor/forecast'
 export type { LearnedRule, LearnedSchema } from './predictor/learned-schema'
+export type { LoadHistory } from './predictor/load-history'
 export type { PredictorOptions, PredictRequest } from './predictor/options'
 export {
   type PredictShardAssignmentOptions,
@@ -73,7 +74,12 @@ export type { AccessListener } from './router/observers'
 export type { DeleteOptions, OperationLabels, SetOptions, UpdateOptions } from './router/operation-options'
 export type { Versioned } from './router/operations'
 export type { MigratorTunables, RouterOptions } from './router/options'
-export type { AcceptedResharding, RefusedResharding, Resharding } from './router/resharding'
+export type {
+  AcceptedResharding,
+  RefusedResharding,
+  Resharding,
+  RollbackPreview,
+} from './router/resharding'
 export type { ReshardingOptions, RollbackOptions } from './router/resharding-options'
 export { type EntriesOptions, ShardRouter } from './router/router'
 export type { ShardStore, ShardSupports } from './shard-store'

@@ -12,6 +12,7 @@ import { adviseFounding, replayed } from './founding'
 import type { Hindsight } from './hindsight'
 import { type IngestReport, ingest } from './ingest'
 import type { LearnedSchema } from './learned-schema'
+import { type LoadHistory, readLoadHistory } from './load-history'
 import {
   checkOptions,
   checkRequest,
@@ -70,6 +71,7 @@ export interface ForecastRequest {
 
 const HINDSIGHT_FIELDS: Fields<HindsightRequest> = { before: true, after: true, since: true, now: true }
 const FORECAST_FIELDS: Fields<ForecastRequest> = { horizonMs: true, now: true, level: true }
+const HISTORY_FIELDS: Fields<Pick<PredictRequest, 'placement' | 'now'>> = { placement: true, now: true }
 const OWN_FIELDS: Fields<Pick<PredictorOptions, 'clock' | 'random'>> = { clock: true, random: true }
 
 /**
@@ -197,6 +199,14 @@ export class Predictor {
     return forecast(series, { horizon, level: request.level })
   }
 
+  /** What was recorded of the complete intervals before `now`, by segment and by shard of the placement. */
+  async history(request: Pick<PredictRequest, 'placement' | 'now'> = {}): Promise<LoadHistory> {
+    checkFields(request, HISTORY_FIELDS, 'request')
+    const placement = request.placement ?? this.placement
+    const { now } = checkRequest(request, placement, this.#settings)
+    return readLoadHistory(this.#recorder, placement, now, new Pace(this.#settings.clock))
+  }
+
   /** What a segment is like: a sentence, as of the last prediction; undefined where that did not see it. */
   explain(segment: SegmentId): string | undefined {
     return this.#recommender.explain(segment)
@@ -210,6 +220,11 @@ export class Predictor {
   /** Number of the newest interval that saw an access (its start is so many times intervalMs), -1 before the first. */
   get newest(): number {
     return this.#recorder.series.newest
+  }
+
+  /** Length of an interval. */
+  get intervalMs(): number {
+    return this.#settings.intervalMs
   }
 
   get metrics(): PredictorMetrics {

@@ -15,7 +15,7 @@ import {
   type ReshardingOptions,
   type RollbackOptions,
 } from './resharding-options'
-import { isRollbackReason, rollbackReason, wayBack } from './rollback'
+import { isRollbackReason, rollbackReason, type WayBack, wayBack } from './rollback'
 import type { TopologyFeed } from './topology-feed'
 import type { View } from './view'
 
@@ -33,6 +33,20 @@ export interface AcceptedResharding {
   readonly done: Promise<ReshardingReport>
   /** Undoes what has not been cut over; `done` then tells what became of it. Never rejects. */
   cancel(): Promise<void>
+}
+
+export interface RollbackPreview {
+  /** The resharding before which the assignment would be as it was. */
+  readonly to: string
+  /** `from` undefined: a tag that would be carved out again. */
+  readonly moves: readonly {
+    readonly segment: SegmentId
+    readonly from: ShardId | undefined
+    readonly to: ShardId
+  }[]
+  readonly merges: readonly SegmentId[]
+  /** Why it cannot be had any more. */
+  readonly impossible: string | undefined
 }
 
 /** What a router needs of a migrator. */
@@ -98,11 +112,7 @@ export class Reshardings {
         accepted: false,
         reason: `something was resharded after ${shown(last)}; look at the history again`,
       }
-    const whereIs = (segment: SegmentId) => {
-      const place = this.#view.placeOf(segment)
-      return place && this.#view.shardId(place.shard)
-    }
-    const way = wayBack(history, whereIs, to)
+    const way = this.#wayBack(history, to)
     if (!way) return { accepted: false, reason: 'there is no resharding to roll back' }
     const gone = this.#goneTarget(way.moves)
     if (gone) return { accepted: false, reason: gone }
@@ -112,6 +122,33 @@ export class Reshardings {
   /** Finished reshardings, oldest first, as far as the topology remembers them. */
   async history(): Promise<readonly HistoryEntry[]> {
     return (await this.#feed.whole()).history
+  }
+
+  /** What a rollback would move now. */
+  async previewRollback({ to }: Pick<RollbackOptions, 'to'>): Promise<RollbackPreview | undefined> {
+    const way = this.#wayBack((await this.#feed.whole()).history, to)
+    if (!way) return undefined
+    const moves = [...way.moves].map(([segment, shard]) => ({
+      segment,
+      from: this.#whereIs(segment),
+      to: shard,
+    }))
+    return { to: way.to, moves, merges: way.merges, impossible: this.#goneTarget(way.moves) }
+  }
+
+  async cancel(id: string): Promise<boolean> {
+    const migrator = this.#migrator
+    if (!migrator) return false
+    return (await migrator.cancel(id)) === true
+  }
+
+  #wayBack(history: readonly HistoryEntry[], to: string | undefined): WayBack | undefined {
+    return wayBack(history, (segment) => this.#whereIs(segment), to)
+  }
+
+  #whereIs(segment: SegmentId): ShardId | undefined {
+    const place = this.#view.placeOf(segment)
+    return place && this.#view.shardId(place.shard)
   }
 
   progress(): ReshardingProgress {

@@ -20,7 +20,7 @@ import type { DeleteOptions, OperationLabels, SetOptions, UpdateOptions } from '
 import type { Versioned } from './operations'
 import { type CheckedOptions, checkOptions, type RouterOptions } from './options'
 import { assemble, type Parts } from './parts'
-import type { Resharding } from './resharding'
+import type { Resharding, RollbackPreview } from './resharding'
 import type { ReshardingOptions, RollbackOptions } from './resharding-options'
 
 export interface EntriesOptions {
@@ -29,6 +29,7 @@ export interface EntriesOptions {
 }
 
 const ENTRIES_FIELDS: Fields<EntriesOptions> = { prefix: true }
+const PREVIEW_FIELDS: Fields<Pick<RollbackOptions, 'to'>> = { to: true }
 
 /**
  * Routes keys to shards, tracks how they are used, and has them moved. Every method that returns a promise rejects with
@@ -203,6 +204,23 @@ export class ShardRouter {
   async rollback(options: RollbackOptions = {}): Promise<Resharding> {
     this.#open()
     return this.#parts.reshardings.rollback(options)
+  }
+
+  /** What `rollback` with the same `to` would move; undefined where nothing stands. @throws INVALID_ARGUMENT for an unknown `to`. */
+  async previewRollback(options: Pick<RollbackOptions, 'to'> = {}): Promise<RollbackPreview | undefined> {
+    checkFields(options, PREVIEW_FIELDS, 'options')
+    this.#open()
+    return this.#parts.reshardings.previewRollback(options)
+  }
+
+  /**
+   * Undoes what a resharding has not cut over yet, whoever asked for it and whichever process carries it out; what has been
+   * cut over is finished. False where no such resharding is under way, or this router does not migrate.
+   */
+  async cancelResharding(id: string): Promise<boolean> {
+    if (typeof id !== 'string') throw invalid('id', `must be the id of a resharding, not ${shown(id)}`)
+    this.#open()
+    return this.#parts.reshardings.cancel(id)
   }
 
   /**

@@ -1,6 +1,8 @@
 /** The predictor as a microservice, and the client that stands in for a Predictor. */
 
 export type { PredictorClientOptions } from './client-options'
+export { createDashboard, type Dashboard } from './dashboard/dashboard'
+export type { DashboardOptions } from './dashboard/options'
 export type { GuardOptions, Permission } from './guard'
 export type { ModelStore } from './model-store'
 export type { ServiceLimits, ServiceOptions } from './options'
