@@ -29,6 +29,7 @@ const ROOMS: Record<string, { rank: number; also?: string[]; never?: string[] }>
 }
 
 const src = resolve(import.meta.dirname, '../src')
+const page = join(src, 'service/dashboard/client')
 
 function filesIn(folder: string): string[] {
   return readdirSync(folder).flatMap((name) => {
@@ -96,11 +97,20 @@ describe('the imports of src', () => {
 
   it('leave time and chance to clock.ts', () => {
     const users = files.filter((file) => {
-      if (relative(src, file) === 'clock.ts') return false
+      // The dashboard's page runs in a browser, on the browser's time.
+      if (relative(src, file) === 'clock.ts' || file.startsWith(page)) return false
       const code = readFileSync(file, 'utf8').replace(/\/\*[\s\S]*?\*\/|\/\/.*/g, '')
       return /\bDate\.now\b|\bnew Date\(\)|\bMath\.random\b|\bset(Timeout|Interval|Immediate)\(/.test(code)
     })
     expect(users.map((file) => relative(src, file))).toEqual([])
+  })
+
+  it('let the page of the dashboard know nothing of ours but the types of what it is told', () => {
+    const foreign = files
+      .filter((file) => file.startsWith(page))
+      .flatMap((file) => importsOf(file).map((target) => relative(page, target)))
+      .filter((target) => target.startsWith('..') && target !== '../document.ts')
+    expect(foreign).toEqual([])
   })
 
   it('never reach a room that is not in the table', () => {

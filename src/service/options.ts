@@ -3,6 +3,7 @@ import { invalid, shown } from '../errors'
 import { checkFields, checkOptionalFields, type Fields } from '../options'
 import type { PredictorOptions } from '../predictor/options'
 import type { Predictor } from '../predictor/predictor'
+import type { DashboardOptions } from './dashboard/options'
 import type { GuardOptions } from './guard'
 import type { ModelStore } from './model-store'
 
@@ -37,6 +38,8 @@ export interface ServiceOptions extends GuardOptions {
   limits?: Partial<ServiceLimits>
   /** What GET /v1/metrics answers, in the Prometheus text format. */
   metrics?: () => string | Promise<string>
+  /** A page for people under /dashboard/, see createDashboard; of a router, too, where this process has one. Default true. */
+  dashboard?: boolean | Omit<DashboardOptions, 'predictor' | 'clock' | keyof GuardOptions>
   /** Told what the service keeps to itself: failures of its own, and of saving. Default: console.error. */
   onError?: (error: unknown) => void
   clock?: Clock
@@ -51,6 +54,7 @@ const SERVICE_FIELDS: Fields<ServiceOptions> = {
   loopbackOnly: true,
   limits: true,
   metrics: true,
+  dashboard: true,
   onError: true,
   clock: true,
 }
@@ -88,11 +92,20 @@ export function checkOptions(options: ServiceOptions) {
   for (const name of Object.keys(DEFAULT_LIMITS) as (keyof ServiceLimits)[])
     if (!(Number.isFinite(limits[name]) && limits[name] > 0))
       throw invalid(`options.limits.${name}`, `must be a number above 0, not ${shown(limits[name])}`)
-  const { store, metrics, onError, clock = systemClock, saveEveryMs = SAVE_EVERY_MS } = options
+  const {
+    store,
+    metrics,
+    onError,
+    clock = systemClock,
+    saveEveryMs = SAVE_EVERY_MS,
+    dashboard = true,
+  } = options
   if (options.predictor === null || typeof options.predictor !== 'object')
     throw invalid('options.predictor', 'must be a Predictor, or the options to make one')
   if (store !== undefined && (typeof store?.load !== 'function' || typeof store.save !== 'function'))
     throw invalid('options.store', 'must be a ModelStore, such as fileModelStore(path)')
+  if (typeof dashboard !== 'boolean' && (dashboard === null || typeof dashboard !== 'object'))
+    throw invalid('options.dashboard', `must be true, false or an object of options, not ${shown(dashboard)}`)
   for (const [name, given] of Object.entries({ metrics, onError }))
     if (given !== undefined && typeof given !== 'function')
       throw invalid(`options.${name}`, `must be a function, not ${shown(given)}`)
@@ -100,5 +113,13 @@ export function checkOptions(options: ServiceOptions) {
     throw invalid('options.clock', 'must be a Clock: { now, sleep, every }')
   if (!(Number.isFinite(saveEveryMs) && saveEveryMs >= 1))
     throw invalid('options.saveEveryMs', `must be milliseconds from 1, not ${shown(saveEveryMs)}`)
-  return { limits, store, metrics, clock, saveEveryMs, onError: onError ?? ((error) => console.error(error)) }
+  return {
+    limits,
+    store,
+    metrics,
+    clock,
+    saveEveryMs,
+    dashboard,
+    onError: onError ?? ((error) => console.error(error)),
+  }
 }

@@ -3,6 +3,8 @@ import { getRequestListener } from '@hono/node-server'
 import type { OpenAPIHono } from '@hono/zod-openapi'
 import { ErrorCode, ForeshardError } from '../errors'
 import type { Predictor } from '../predictor/predictor'
+import { type Dashboard, guardedDashboard } from './dashboard/dashboard'
+import { checkDashboardOptions } from './dashboard/options'
 import { checkPermission, Guard } from './guard'
 import { type House, type HouseEnv, newRoutes } from './house'
 import { Model } from './model'
@@ -38,7 +40,7 @@ export interface Service {
  * @throws INVALID_ARGUMENT naming the option: among others where neither a token is given nor `loopbackOnly` said.
  */
 export function createService(options: ServiceOptions): Service {
-  const { limits, store, metrics, clock, saveEveryMs, onError } = checkOptions(options)
+  const { limits, store, metrics, clock, saveEveryMs, onError, dashboard } = checkOptions(options)
   const guard = new Guard(options)
   const rate = new Rate(clock, limits.requestsPerSecond)
   const model = new Model(options.predictor, store, clock)
@@ -47,6 +49,16 @@ export function createService(options: ServiceOptions): Service {
   const house: House = { model, limits, clock, metrics, unready: () => unready }
 
   const app = assembled(house, guard, rate)
+  const page =
+    dashboard !== false &&
+    guardedDashboard(
+      checkDashboardOptions({
+        ...(dashboard === true ? {} : dashboard),
+        predictor: () => model.predictor,
+        clock,
+      }),
+      guard,
+    )
   const report = (error: unknown) => {
     if (isOwnFault(error)) onError(error)
   }
@@ -78,7 +90,7 @@ export function createService(options: ServiceOptions): Service {
           `${limits.concurrent} requests are under way already`,
         ),
       )
-    const answer = (async () => app.fetch(request, env))()
+    const answer = (async () => (page && pageRequest(request, page, env)) || app.fetch(request, env))()
     underWay.add(answer)
     try {
       return await answer
@@ -94,6 +106,7 @@ export function createService(options: ServiceOptions): Service {
   async function close(): Promise<void> {
     unready = 'the service is being stopped'
     stopSaving()
+    if (page) page.close()
     const over = new AbortController()
     const late = clock.sleep(limits.closeMs, over.signal).catch(() => {})
     await Promise.race([Promise.allSettled(underWay), late])
@@ -114,6 +127,22 @@ export function createService(options: ServiceOptions): Service {
     'predictor',
     { get: () => model.predictor },
   ) as unknown as Service
+}
+
+const PAGE_PATH = '/dashboard/'
+
+/** The dashboard's answer to what is asked under its path. */
+function pageRequest(
+  request: Request,
+  page: Dashboard,
+  env: object,
+): Promise<Response> | Response | undefined {
+  const url = new URL(request.url)
+  if (url.pathname === PAGE_PATH.slice(0, -1))
+    return new Response(null, { status: 308, headers: { Location: PAGE_PATH } })
+  if (!url.pathname.startsWith(PAGE_PATH)) return undefined
+  url.pathname = url.pathname.slice(PAGE_PATH.length - 1)
+  return page.fetch(new Request(url, request), env)
 }
 
 /** The routes, a module for each concern, behind what all requests must pass. */

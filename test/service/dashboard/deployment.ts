@@ -5,11 +5,8 @@ import { type Clock, systemClock } from '../../../src/clock'
 import { Predictor } from '../../../src/predictor/predictor'
 import { Rebalancer } from '../../../src/rebalancer/rebalancer'
 import { ShardRouter } from '../../../src/router/router'
-import {
-  createDashboard,
-  type Dashboard,
-  type DashboardOptions,
-} from '../../../src/service/dashboard/dashboard'
+import { createDashboard, type Dashboard } from '../../../src/service/dashboard/dashboard'
+import type { DashboardOptions } from '../../../src/service/dashboard/options'
 import { daily, generatedLog, HOUR } from '../../predictor/generated-log'
 
 export const READ = 'may-read-only'
