@@ -2,8 +2,8 @@ import type { PlannerInput } from './layout'
 import type { Outlook } from './outlook'
 import type { Workload } from './workload'
 
-/** What a plan goes by, in the order of preference where nothing tells them apart. */
-export const FAMILIES = ['horizons', 'horizon', 'forecast'] as const
+/** What a plan goes by. */
+export const FAMILIES = ['reactive', 'horizons', 'horizon', 'forecast'] as const
 export type Family = (typeof FAMILIES)[number]
 
 /** Past horizons that make up the longer of the two memories. */
@@ -15,7 +15,8 @@ export type Basis = Pick<PlannerInput, 'loads' | 'columns' | 'stride' | 'offset'
 }
 
 /**
- * What is planned on: the last horizon as it was, which is what a mover that only reacts goes by; the last few, which overfit one day's
+ * What is planned on: the last horizon as it was, which is what a mover that only reacts goes by ('reactive' are that mover's moves
+ * alone, 'horizon' is a whole plan that begins with them); the last few, which overfit one day's
  * chance less; and the forecast. Past horizons keep whatever their loads had to do with each other, known to a model or not.
  */
 export function basesOf(
@@ -31,6 +32,7 @@ export function basesOf(
     offset: intervals - columns,
   })
   return [
+    past('reactive', Math.min(intervals, horizon)),
     past('horizons', Math.min(intervals, HORIZONS * horizon)),
     past('horizon', Math.min(intervals, horizon)),
     { family: 'forecast', loads: mean, columns: horizon, stride: horizon, offset: 0 },

@@ -3,6 +3,7 @@ import type { Basis, Family } from './basis'
 import type { CoAccessGraph } from './co-access'
 import type { FutureLoads, PlanJudgement, Proposal } from './future-loads'
 import type { PlannerInput } from './layout'
+import { Mover } from './mover'
 import type { Pace } from './pace'
 import { Planner } from './planner'
 import type { Objective } from './prediction'
@@ -42,19 +43,22 @@ export interface CandidateInput {
   readonly random: Random
 }
 
-/** Plans on a basis, and takes out again what would not have paid in the scenarios. */
+/** Plans on a basis, and takes out again what would not have paid in the scenarios; but not what the mover would have done `first`. */
 export async function candidateOf(
   input: CandidateInput,
   basis: Basis,
   future: FutureLoads,
   pace: Pace,
+  first: readonly DraftMove[] = [],
 ): Promise<Candidate> {
   const { objective, random } = input
-  let moves = await draw(input, basis, future, pace)
+  let moves = await draw(input, basis, future, pace, first)
   if (moves.length === 0) return { family: basis.family, moves, judgement: undefined }
   let judgement = await future.judge(moves, objective, random, pace)
+  // Scenarios know too little of a new regime to overrule what was measured.
+  const settled = new Set((basis.family === 'reactive' ? moves : first).map(({ item }) => item))
   for (let round = 0; round < ROUNDS; round++) {
-    const kept = worthwhile(input, moves, judgement)
+    const kept = worthwhile(input, moves, judgement, settled)
     if (kept.length === moves.length) break
     if (kept.length === 0) return { family: basis.family, moves: kept, judgement: undefined }
     // One at a time they may seem useless where together they are not: then they stay.
@@ -71,10 +75,14 @@ function worthwhile(
   { workload, limits, shardOf }: CandidateInput,
   moves: readonly DraftMove[],
   judgement: PlanJudgement,
+  settled: ReadonlySet<number>,
 ): DraftMove[] {
   const kept = moves.filter(
     (move, k) =>
-      limits.draining[shardOf[move.item]!] === 1 || judgement.last[k]!.gain > 0 || move.from === move.to,
+      limits.draining[shardOf[move.item]!] === 1 ||
+      judgement.last[k]!.gain > 0 ||
+      settled.has(move.item) ||
+      move.from === move.to,
   )
   const leaving = new Set(kept.filter(({ from, to }) => from !== to).map(({ item }) => item))
   // A tag is named for staying only where its bucket leaves.
@@ -86,10 +94,11 @@ async function draw(
   basis: Basis,
   future: FutureLoads,
   pace: Pace,
+  first: readonly DraftMove[],
 ): Promise<DraftMove[]> {
   const noise = future.noise()
   const { columns } = basis
-  const planner = new Planner({
+  const planner = new (basis.family === 'reactive' ? Mover : Planner)({
     ...limits,
     ...basis,
     items: workload.segments.length,
@@ -104,6 +113,7 @@ async function draw(
     // The newest column lies a step before the horizon begins.
     noise: Float64Array.from({ length: columns }, (_, t) => noise.at((t - columns) % noise.length)!),
   })
+  for (const { item, to } of first) planner.layout.carryOut([item], to)
   const planned = await planner.plan(pace)
   const { layout } = planner
   const moves = planned.map(({ item, from, to }): DraftMove => {

@@ -1,4 +1,4 @@
-import { basesOf } from './basis'
+import { basesOf, type Family } from './basis'
 import { type Candidate, type CandidateInput, candidateOf } from './candidate'
 import type { PooledProfiles } from './forecast/bank'
 import { FutureLoads } from './future-loads'
@@ -29,8 +29,14 @@ export async function draftPlans(input: DraftInput, pace: Pace): Promise<Draft> 
   const outlook = await lookAhead({ ...workload, items }, horizon, seasons, profilesOf, pace)
   const future = await FutureLoads.of(scenariosOf(outlook, workload), shardOf, weights, pace)
   const candidates: Candidate[] = []
+  // The mover's moves of the last horizon are where the plan on that horizon begins: it only adds to them, or redirects them.
+  const movesFirst = (family: Family) =>
+    family === 'horizon' ? (candidates.find((it) => it.family === 'reactive')?.moves ?? []) : []
+  const draining = input.limits.draining.includes(1)
   for (const basis of basesOf(workload, outlook)) {
-    const candidate = await candidateOf(input, basis, future, pace)
+    // The mover looks at the fullest shard; what has to be emptied is not its business.
+    if (basis.family === 'reactive' && draining) continue
+    const candidate = await candidateOf(input, basis, future, pace, movesFirst(basis.family))
     candidate.moves.forEach((move, k) => {
       const { alone, last } = candidate.judgement!
       move.raw = (alone[k]!.probability + last[k]!.probability) / 2

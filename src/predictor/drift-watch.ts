@@ -51,6 +51,8 @@ export class DriftWatch {
   }
 
   expect(recorder: Recorder, workload: Workload, outlook: Outlook, start: number): void {
+    // What is under suspicion is not replaced: the next interval has to be held against the same forecast.
+    if (this.detector.spread.suspicious && start < this.#end) return
     const { horizon } = outlook
     const slots = recorder.series.slots
     const mean = new Float32Array(slots * horizon).fill(Number.NaN)
@@ -65,6 +67,11 @@ export class DriftWatch {
       scale.set(outlook.scale.subarray(item * horizon, (item + 1) * horizon), slot * horizon)
     })
     this.expectation = { start, horizon, mean, scale, done: 0 }
+  }
+
+  /** The interval after the last one that anything was expected of. */
+  get #end(): number {
+    return this.expectation === undefined ? 0 : this.expectation.start + this.expectation.horizon
   }
 
   /** Compares the intervals completed before `now`; the drift that was found in them, if any. */

@@ -42,6 +42,11 @@ export class FleetSpread {
     return excess
   }
 
+  /** Whether the newest interval was the first of its kind: the next one tells whether it was chance. */
+  get suspicious(): boolean {
+    return this.state.beyond > 0 && this.state.beyond < IN_A_ROW
+  }
+
   /** Whether the newest interval confirmed the one before it. */
   get shifted(): boolean {
     return this.state.beyond === IN_A_ROW

@@ -71,6 +71,19 @@ export class LoadTable {
     return sum / this.#counted
   }
 
+  /** The shard that is to blame for most of the imbalance: by how far it exceeds its share where it is the fullest. */
+  fullest(): number {
+    const blame = new Float64Array(this.shards)
+    for (let t = 0; t < this.intervals; t++) {
+      if (this.scale[t] === 0) continue
+      let top = 0
+      for (let s = 1; s < this.shards; s++)
+        if (this.relative[s * this.intervals + t]! > this.relative[top * this.intervals + t]!) top = s
+      blame[top]! += this.relative[top * this.intervals + t]! - 1
+    }
+    return blame.indexOf(Math.max(...blame))
+  }
+
   /** By how much the smoothed imbalance would fall if loads moved. Negative if it would rise. */
   gain(from: number, to: number, loads: ArrayLike<number>): number {
     const { intervals, scale, relative } = this

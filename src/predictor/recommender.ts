@@ -4,7 +4,7 @@ import { murmur3 } from '../placement/hash'
 import { type SegmentId, tagOfSegment } from '../placement/segment'
 import { Calibration } from './calibration'
 import { cameTogether, itemsByHash } from './came-together'
-import { chosen } from './choice'
+import { chosen, untried } from './choice'
 import { type DraftInput, draftPlans } from './draft'
 import { DriftWatch } from './drift-watch'
 import { type Hindsight, lookBack } from './hindsight'
@@ -20,13 +20,15 @@ import { rehearse, type TiesAt } from './rehearsal'
 import { Segmentation, type SegmentCluster } from './segmentation'
 import { readTies } from './ties'
 import { TrackRecord } from './track-record'
-import { readWorkload } from './workload'
+import { newest, readWorkload } from './workload'
 
 /** Whole plans whose outcome must be known before past days are no longer rehearsed, */
 const ENOUGH_OUTCOMES = 24
 /** and how many of those a prediction rehearses: several where they are cheap. */
 const REHEARSALS = 6
 const CHEAP_CELLS = 3_000_000
+/** A drift is noticed so many intervals after it began. */
+const BEFORE_ALARM = 2
 
 /** Turns what the recorder holds into a recommendation. */
 export class Recommender {
@@ -40,6 +42,8 @@ export class Recommender {
   predictions = 0
   /** Share of the seasonal forecast in the last outlook. */
   seasonal = 0
+  /** Interval in which a drift was noticed last. */
+  driftedAt = Number.NEGATIVE_INFINITY
   /** Past horizons that have been rehearsed, counted back from the first prediction. */
   rehearsed = 0
   readonly #settings: Settings
@@ -89,12 +93,17 @@ export class Recommender {
     recorder.hot.pin(carved, recorder.series.newest)
     this.outcomes.settle(recorder, start, objective, this)
     const drift = this.drift.settle(recorder, start)
+    if (drift && (drift.shifted || start - this.driftedAt >= request.horizon)) this.driftedAt = start
 
     await pace.rest()
     const settled = placement.with(request.inFlight)
     const shards = settled.shards
     const indexOf = new Map(shards.map((shard, index) => [shard, index]))
-    const workload = await readWorkload(recorder, settled, start, request.rates, pace)
+    const all = await readWorkload(recorder, settled, start, request.rates, pace)
+    // For a horizon after a drift, only what came since says what comes: history, record and forecast are of another regime.
+    const since = start - this.driftedAt + BEFORE_ALARM
+    const adrift = since < Math.min(request.horizon, all.intervals)
+    const workload = adrift ? newest(all, since) : all
     const shardOf = Int32Array.from(workload.segments, (segment) => indexOf.get(settled.shardOf(segment))!)
     await pace.rest()
     const seasons = seasonsOf(intervalMs, workload.intervals)
@@ -142,7 +151,10 @@ export class Recommender {
     await pace.rest()
     this.drift.expect(recorder, workload, draft.outlook, start)
     await pace.rest()
-    const choice = chosen(draft.candidates, this.record, start, request.horizon, request.draining.size > 0)
+    const due = request.draining.size > 0
+    const choice = adrift
+      ? untried(draft.candidates)
+      : chosen(draft.candidates, this.record, start, request.horizon, due)
     if (shards.length > 1) this.outcomes.add(pendingOf(recorder, input, draft, choice, start))
     await pace.rest()
     const { perMove, perMap, segmentation } = this

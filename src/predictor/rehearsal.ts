@@ -5,7 +5,7 @@ import { type DraftInput, draftPlans } from './draft'
 import type { Pace } from './pace'
 import { type Realised, realise } from './realised'
 import type { TrackRecord, Trial } from './track-record'
-import type { Workload } from './workload'
+import { oldest } from './workload'
 
 /** What a rehearsal found out: what each family's plan of a past day would have gained, and how the moves of the chosen one turned out. */
 export interface Rehearsed {
@@ -38,7 +38,7 @@ export async function rehearse(
   const draft = await draftPlans(
     {
       ...input,
-      workload: cut(workload, seen),
+      workload: oldest(workload, seen),
       seasons: seasons.filter((season) => seen >= 2 * season),
       graph: known,
       recurrence,
@@ -75,18 +75,4 @@ export async function rehearse(
     ),
     plan: { raw: choice.judgement.whole.probability, held: whole > 0 },
   }
-}
-
-/** The workload as it was after its first `seen` intervals. */
-function cut(workload: Workload, seen: number): Workload {
-  const items = workload.segments.length
-  const loads = new Float32Array(items * seen)
-  const sums = new Float64Array(items)
-  for (let item = 0; item < items; item++) {
-    const from = item * workload.intervals
-    const row = workload.loads.subarray(from, from + seen)
-    loads.set(row, item * seen)
-    for (const load of row) sums[item]! += load
-  }
-  return { ...workload, loads, sums, intervals: seen }
 }

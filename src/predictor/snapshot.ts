@@ -44,6 +44,8 @@ interface SnapshotState {
   predictions: number
   seasonal: number
   rehearsed: number
+  /** Interval of the last drift; not there before the first. */
+  drifted?: number
   perMove: Observation[]
   perMap: Observation[]
   pending: (Omit<Pending, 'slots'> & { slots: string })[]
@@ -89,6 +91,7 @@ export function writeSnapshot(
     predictions: recommender.predictions,
     seasonal: recommender.seasonal,
     rehearsed: recommender.rehearsed,
+    drifted: Number.isFinite(recommender.driftedAt) ? recommender.driftedAt : undefined,
     perMove: [...recommender.perMove.observations],
     perMap: [...recommender.perMap.observations],
     pending: recommender.outcomes.pending.map((pending) => ({ ...pending, slots: pack(pending.slots) })),
@@ -234,6 +237,7 @@ function fill(state: SnapshotState, recorder: Recorder, recommender: Recommender
   recommender.predictions = count(state.predictions, 0, 'predictions')
   recommender.seasonal = count(state.seasonal, 0, 'seasonal')
   recommender.rehearsed = count(state.rehearsed, 0, 'rehearsed')
+  if (state.drifted !== undefined) recommender.driftedAt = count(state.drifted, 0, 'drifted')
   for (const outcome of state.perMove) recommender.perMove.observe(outcome)
   for (const outcome of state.perMap) recommender.perMap.observe(outcome)
   recommender.outcomes.pending.push(...pending)

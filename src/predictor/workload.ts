@@ -148,6 +148,29 @@ export async function readWorkload(
   return { segments, parent, standing, bucketOf, loads, intervals, first, keys, bytes, writeShare, sums }
 }
 
+/** The workload as it was after its first `seen` intervals. */
+export function oldest(workload: Workload, seen: number): Workload {
+  return part(workload, 0, seen)
+}
+
+/** The workload of the newest `seen` intervals alone. */
+export function newest(workload: Workload, seen: number): Workload {
+  return part(workload, workload.intervals - seen, seen)
+}
+
+function part(workload: Workload, from: number, intervals: number): Workload {
+  const items = workload.segments.length
+  const loads = new Float32Array(items * intervals)
+  const sums = new Float64Array(items)
+  for (let item = 0; item < items; item++) {
+    const at = item * workload.intervals + from
+    const row = workload.loads.subarray(at, at + intervals)
+    loads.set(row, item * intervals)
+    for (const load of row) sums[item]! += load
+  }
+  return { ...workload, loads, sums, intervals, first: workload.first + from }
+}
+
 /** Raises segments that the log hardly knows to the rate that their access score stands for. */
 function supplement(
   loads: Float32Array,
