@@ -63,6 +63,11 @@ export const systemClock: Clock = {
   },
 }
 
+/** For measuring how long something takes. */
+export function elapsed(clock: Clock): number {
+  return clock.elapsed ? clock.elapsed() : clock.now()
+}
+
 export const systemRandom: Random = Math.random
 
 /** A deterministic Random (mulberry32, T. Ettinger): the same seed gives the same sequence everywhere. */

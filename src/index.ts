@@ -6,6 +6,8 @@ export type { RowMap, RowsFound } from './backends/rows/row-map'
 export { type RowStoreOptions, type RowSupports, rowStore } from './backends/rows/row-store'
 export { type Clock, ManualClock, type Random, seededRandom, systemClock } from './clock'
 export { ErrorCode, type ErrorDetails, ForeshardError, isForeshardError } from './errors'
+export type { MaintenanceWindow } from './maintenance-window'
+export type { PaceOptions, PaceReading } from './migrator/pace'
 export type { MovePhase, MoveProgress, ReshardingProgress, ReshardingReport } from './migrator/progress'
 export { type Location, Placement, type PlacementOptions } from './placement/assignment'
 export { FoundingMap, TaggedMap, type Tagging } from './placement/founding-map'
@@ -37,7 +39,9 @@ export type {
 } from './predictor/prediction'
 export { Predictor } from './predictor/predictor'
 export type { SegmentCluster } from './predictor/segmentation'
-export type { MovingCosts, SkipReason } from './rebalancer/decision'
+export type { Bill, MovingCosts } from './rebalancer/bill'
+export type { DailyBudget, Spending } from './rebalancer/daily-budget'
+export type { SkipReason } from './rebalancer/decision'
 export type {
   RebalancedRouter,
   RebalancerMode,

@@ -12,6 +12,7 @@ const ROOMS: Record<string, { rank: number; also?: string[]; never?: string[] }>
   channels: { rank: 0 },
   histogram: { rank: 0 },
   options: { rank: 0, also: ['errors'] },
+  'maintenance-window': { rank: 1 },
   placement: { rank: 1 },
   'shard-store': { rank: 2 },
   'topology-store': { rank: 2 },

@@ -1,10 +1,13 @@
 import { EventEmitter } from 'eventemitter3'
+import type { PaceReading } from './pace'
 import type { MoveFailure, MoveProgress, ReshardingProgress, ReshardingReport } from './progress'
 import type { RescueReport } from './rescue'
 import type { Cutover } from './work'
 
 export interface MigratorEvents {
   progress: [ReshardingProgress]
+  /** Copying has become slower or faster, has been paused or goes on. */
+  pace: [PaceReading & { id: string }]
   move: [MoveProgress & { id: string }]
   cutover: [Cutover & { id: string }]
   plan: [{ id: string; phase: 'begun' | 'taken over' | 'ended'; report?: ReshardingReport }]

@@ -1,5 +1,6 @@
 import { Breather, type Clock, type Random } from '../clock'
 import { ErrorCode, ForeshardError, invalid } from '../errors'
+import { type MaintenanceWindow, MaintenanceWindows } from '../maintenance-window'
 import { bucketSegment, type SegmentId, type ShardId } from '../placement/segment'
 import type { ShardStore } from '../shard-store'
 import type { MoveEntry, PlanEntry, TopologyStore } from '../topology-store'
@@ -9,6 +10,7 @@ import { Stop } from './interruption'
 import { KnownTopology } from './known-topology'
 import { MigratorLease } from './lease'
 import type { Office } from './office'
+import { checkPace, type LatencyProbe, type PaceOptions } from './pace'
 import { checkRequest, type PlanRequest, planEntry, refusalOf } from './plan'
 import type { MoveFailure, MoveProgress, ReshardingProgress, ReshardingReport } from './progress'
 import { ProgressBoard } from './progress-board'
@@ -37,6 +39,11 @@ export interface MigratorOptions {
   readonly maxHoldMs?: number
   /** How long a plan waits for a shard that does not answer, before it undoes what has not been cut over. */
   readonly outageMs?: number
+  /** Copying gives way to operations whose latency rises; needs `latency`. Default: it does not. */
+  readonly pace?: PaceOptions
+  /** Nothing is copied, and no move begun, outside of them; default always. */
+  readonly windows?: readonly MaintenanceWindow[]
+  readonly latency?: LatencyProbe
   /**
    * The names by which the stores of shards answer now, asked of the shards themselves where they are not those that the
    * topology knows: whoever does not know of a restart yet would take it back.
@@ -106,6 +113,8 @@ export class Migrator {
     }))
       if (!(value >= 1)) throw invalid(`options.${field}`, 'must be at least 1')
     if (typeof holder !== 'string' || holder === '') throw invalid('options.holder', 'must name this process')
+    checkPace(options.pace, 'options.pace')
+    const windows = options.windows && new MaintenanceWindows(options.windows)
     this.#random = random
     this.#holder = holder
     this.#pollMs = pollMs
@@ -133,6 +142,9 @@ export class Migrator {
       batchBytes,
       maxHoldMs,
       outageMs,
+      pace: options.pace,
+      probe: options.latency,
+      windows,
       cancels: this.#cancels,
       onCutover: (cutover) => this.#announcer.tell('cutover', cutover),
       onError: (error) => this.#announcer.tell('error', error),
@@ -426,7 +438,11 @@ export class Migrator {
       toldAt = clock.now()
       this.#announcer.tell('progress', board.progress())
     }
-    const board = new ProgressBoard(plan, clock, { onMove, onFailure, onCopied }, this.#office.tally)
+    const onPace = () => {
+      if (this.#announcer.hasListener('pace') && board.pace)
+        this.#announcer.tell('pace', { id, ...board.pace.reading })
+    }
+    const board = new ProgressBoard(plan, clock, { onMove, onFailure, onCopied, onPace }, this.#office.tally)
     board.turn(phase)
     this.#board = board
     return board

@@ -1,10 +1,13 @@
 import type { Clock } from '../clock'
+import type { MaintenanceWindows } from '../maintenance-window'
 import type { SegmentId, ShardId } from '../placement/segment'
 import type { ShardStore } from '../shard-store'
 import type { TopologyStore } from '../topology-store'
 import type { Gate } from './gate'
 import type { KnownTopology } from './known-topology'
+import type { LatencyProbe, PaceOptions } from './pace'
 import type { Tally } from './tally'
+
 import type { Cutover } from './work'
 
 /** What the tenures of one migrator share. */
@@ -25,6 +28,9 @@ export interface Office {
   readonly outageMs: number
   /** Of every plan that waits here or is carried out here. */
   readonly cancels: Map<string, AbortController>
+  readonly pace: PaceOptions | undefined
+  readonly probe: LatencyProbe | undefined
+  readonly windows: MaintenanceWindows | undefined
   readonly onCutover: (cutover: Cutover & { id: string }) => void
   readonly onError: (error: unknown) => void
 }

@@ -2,6 +2,7 @@ import type { Clock } from '../clock'
 import { ErrorCode } from '../errors'
 import type { SegmentId, ShardId } from '../placement/segment'
 import type { PlanEntry } from '../topology-store'
+import type { PaceReading } from './pace'
 import type { MoveFailure, MovePhase, MoveProgress, ReshardingProgress, ReshardingReport } from './progress'
 import type { Tally } from './tally'
 
@@ -28,6 +29,7 @@ export interface BoardListener {
   onMove(progress: () => MoveProgress): void
   onFailure(failure: MoveFailure): void
   onCopied(): void
+  onPace?(): void
 }
 
 const NEVER = Number.NaN
@@ -45,6 +47,8 @@ export class ProgressBoard {
   /** Shards that do not answer, and since when. */
   readonly #outages = new Map<ShardId, number>()
   #longestHoldMs = 0
+  /** Of whoever carries the plan out, where there is one to keep. */
+  pace: { readonly reading: PaceReading } | undefined
   #phase: ReshardingProgress['phase'] = 'running'
   #endedAt = NEVER
 
@@ -57,6 +61,10 @@ export class ProgressBoard {
     // What an earlier plan left to be settled has no target, and is not this plan's progress.
     for (const { segment, from, to } of plan.moves)
       if (to !== '') this.#lines.set(segment, newLine(segment, from, to, clock.now()))
+  }
+
+  paceChanged(): void {
+    this.#listener.onPace?.()
   }
 
   enter(segment: SegmentId, phase: MovePhase): void {
@@ -169,6 +177,7 @@ export class ProgressBoard {
       reason,
       waitingFor:
         this.#phase === 'done' ? [] : [...this.#outages].map(([shard, since]) => ({ shard, since })),
+      ...(this.pace && { pace: this.pace.reading }),
       moves,
     }
   }

@@ -1,5 +1,6 @@
 import type { ErrorCode } from '../errors'
 import type { SegmentId, ShardId } from '../placement/segment'
+import type { PaceReading } from './pace'
 
 export type MovePhase =
   | 'waiting'
@@ -64,6 +65,8 @@ export interface ReshardingProgress {
   readonly reason: string
   /** Shards that do not answer, and since when (ms since the epoch). It waits for `migrator.outageMs`, then undoes what it can. */
   readonly waitingFor: readonly { readonly shard: ShardId; readonly since: number }[]
+  /** Where copying gives way to operations, or keeps to maintenance windows: how fast it may be, and why. */
+  readonly pace?: PaceReading
   readonly moves: readonly MoveProgress[]
 }
 

@@ -99,6 +99,8 @@ async function carryOutMove(work: Work, entry: MoveEntry): Promise<void> {
   const { segment, from, to } = entry
   const { board, topology, cancellable } = work
   if (!cancellable.signal.aborted && to !== '') {
+    // What others may have begun is ended, whatever the time is.
+    if (!work.takenOver) await work.throttle.open(cancellable.signal)
     const moved = await (moveChannel.hasSubscribers
       ? moveChannel.tracePromise(() => move(work, entry), {
           migrator: work.holder,

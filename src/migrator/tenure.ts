@@ -7,6 +7,7 @@ import type { Gate } from './gate'
 import { Stop } from './interruption'
 import type { LeaseGrip } from './lease'
 import type { Office } from './office'
+import { Pace } from './pace'
 import type { ProgressBoard } from './progress-board'
 import { Rescue, type RescueReport } from './rescue'
 import { carryOut, historyOf } from './resharding'
@@ -120,6 +121,14 @@ export class Tenure {
 
   #work(plan: PlanEntry, board: ProgressBoard, cancel: AbortSignal, takenOver: boolean): Work {
     const { known, clock, bucketOf, batchKeys, batchBytes, maxHoldMs, outageMs, onCutover } = this.#office
+    const { pace, probe, windows } = this.#office
+    const { maxKeysPerSecond } = plan
+    const onChange = () => board.paceChanged()
+    const kept =
+      (pace && probe) || windows
+        ? new Pace({ clock, maxKeysPerSecond, pace, probe, windows, onChange })
+        : undefined
+    board.pace = kept
     const onOutage = (shard: ShardId, since: number | undefined) => board.outage(shard, since)
     const patient = this.#gate.patient({ ms: outageMs, onOutage })
     const means = new Map<ShardId, Promise<number | undefined>>()
@@ -132,7 +141,7 @@ export class Tenure {
       patient,
       cancellable: patient.narrowed(cancel),
       topology: known,
-      throttle: new Throttle(clock, plan.maxKeysPerSecond, plan.maxBytesPerSecond),
+      throttle: new Throttle(clock, maxKeysPerSecond, plan.maxBytesPerSecond, kept),
       board,
       clock,
       bucketOf,

@@ -1,17 +1,7 @@
 import type { ShardAssignmentPrediction } from '../predictor/prediction'
+import { type Bill, billOf, type MovingCosts, type MovingPace } from './bill'
 
-/** What moving costs beside the churn that J counts already, in units of J over the horizon. */
-export interface MovingCosts {
-  /** Of every segment: each one is fenced, carved, published. */
-  readonly perMove: number
-  /** Of a million keys that are copied. */
-  readonly perMillionKeys: number
-  /** Of a gibibyte that is copied. */
-  readonly perGibibyte: number
-}
-
-/** A million keys, or a gibibyte, must buy a hundredth of J: one per cent off the fullest shard. */
-export const DEFAULT_COSTS: MovingCosts = { perMove: 0.0001, perMillionKeys: 0.01, perGibibyte: 0.01 }
+export { DEFAULT_COSTS, type MovingCosts } from './bill'
 
 export interface DecisionRules {
   readonly minConfidence: number
@@ -19,6 +9,8 @@ export interface DecisionRules {
   readonly minGain: number
   readonly cooldownMs: number
   readonly costs: MovingCosts
+  /** The limits of copying, for what a move takes. */
+  readonly pace?: MovingPace
 }
 
 export interface Circumstances {
@@ -35,6 +27,8 @@ export type SkipReason =
   | 'resharding-in-flight'
   | 'cooling-down'
   | 'rolled-back'
+  | 'outside-windows'
+  | 'budget-spent'
   | 'nothing-to-move'
   | 'low-confidence'
   | 'low-gain'
@@ -57,6 +51,8 @@ export interface Go {
   /** What moving costs by the rules, and what J saves after it, over the horizon. */
   readonly cost: number
   readonly gain: number
+  /** Cost against gain, part by part, in one unit. */
+  readonly bill: Bill
 }
 
 /** Whether this is a time to move anything at all: undefined if it is. Asked before a prediction is paid for. */
@@ -75,21 +71,21 @@ export function decide(prediction: ShardAssignmentPrediction, rules: DecisionRul
   const { minConfidence, minGain, costs } = rules
   const segments = shardAssignmentMap.size + merges.length
   if (segments === 0) return skip('nothing-to-move', 'the predictor finds nothing worth moving')
-  const cost =
-    costs.perMove * segments +
-    (costs.perMillionKeys * expected.keysMoved) / 1e6 +
-    (costs.perGibibyte * expected.bytesMoved) / 2 ** 30
+  const bill = billOf(segments, expected, costs, rules.pace)
+  // What J counts already is paid in its net gain.
+  const cost = bill.cost - bill.costs.churn
   const gain = expected.netGain - cost
-  const bill = `J falls by ${show(expected.netGain)}, moving ${segments} segments, ${Math.round(expected.keysMoved)} keys and ${Math.round(expected.bytesMoved)} bytes costs ${show(cost)}`
+  const numbers = `J falls by ${show(expected.netGain)}, moving ${segments} segments, ${Math.round(expected.keysMoved)} keys and ${Math.round(expected.bytesMoved)} bytes costs ${show(cost)}`
   // Tags are folded back to keep the table small, not to lower J: of that, nobody need be convinced.
   if (shardAssignmentMap.size === 0)
-    return { act: true, reason: `${segments} tags need no segment any more`, cost, gain }
+    return { act: true, reason: `${segments} tags need no segment any more`, cost, gain, bill }
   if (!(confidence >= minConfidence))
     return skip('low-confidence', `confidence ${show(confidence)} is below ${show(minConfidence)}`)
   if (!(expected.netGain >= minGain))
     return skip('low-gain', `the expected gain of ${show(expected.netGain)} is below ${show(minGain)}`)
-  if (!(gain >= minGain)) return skip('not-worth-its-cost', `${bill}: what is left is below ${show(minGain)}`)
-  return { act: true, reason: bill, cost, gain }
+  if (!(gain >= minGain))
+    return skip('not-worth-its-cost', `${numbers}: what is left is below ${show(minGain)}`)
+  return { act: true, reason: numbers, cost, gain, bill }
 }
 
 export function skip(because: SkipReason, reason: string): Skip {

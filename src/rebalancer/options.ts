@@ -1,5 +1,6 @@
 import type { Clock } from '../clock'
 import { invalid, shown } from '../errors'
+import { type MaintenanceWindow, MaintenanceWindows } from '../maintenance-window'
 import { checkFields, checkOptionalFields, type Fields } from '../options'
 import type { Placement } from '../placement/assignment'
 import type { ShardAssignmentMap } from '../placement/segment'
@@ -10,6 +11,7 @@ import type { Resharding } from '../router/resharding'
 import type { ReshardingOptions, RollbackOptions } from '../router/resharding-options'
 import type { HistoryEntry } from '../topology-store'
 import type { AccessLogEntry } from '../tracking/access-log'
+import { DailyAccount, type DailyBudget, type Spending } from './daily-budget'
 import { DEFAULT_COSTS, type DecisionRules, type MovingCosts } from './decision'
 
 /** What a rebalancer needs of a router; a ShardRouter has it. */
@@ -78,6 +80,12 @@ export interface RebalancerOptions {
    * accesses. Default true where router and predictor allow it; false: never.
    */
   rollback?: boolean | AutomaticRollback
+  /** Nothing is recommended or handed over outside of these times; default always. */
+  windows?: readonly MaintenanceWindow[]
+  /** Of all reshardings that it hands over in any 24 hours. */
+  dailyBudget?: DailyBudget
+  /** What was spent before a restart: `rebalancer.spent` of then. */
+  spent?: readonly Spending[]
   /** Limits of the copying, handed on to the router. */
   migration?: Pick<
     ReshardingOptions,
@@ -100,11 +108,19 @@ const REBALANCER_FIELDS: Fields<RebalancerOptions> = {
   minGain: true,
   costs: true,
   rollback: true,
+  windows: true,
+  dailyBudget: true,
+  spent: true,
   migration: true,
   clock: true,
 }
 const ROLLBACK_FIELDS: Fields<AutomaticRollback> = { patience: true, restMs: true }
-const COST_FIELDS: Fields<MovingCosts> = { perMove: true, perMillionKeys: true, perGibibyte: true }
+const COST_FIELDS: Fields<MovingCosts> = {
+  perMove: true,
+  perMillionKeys: true,
+  perGibibyte: true,
+  perHour: true,
+}
 const MIGRATION_FIELDS: Fields<NonNullable<RebalancerOptions['migration']>> = {
   maxKeysPerSecond: true,
   maxBytesPerSecond: true,
@@ -145,6 +161,7 @@ export function checkOptions(options: RebalancerOptions) {
     minGain: number(options.minGain ?? 0.01, 'options.minGain', 0),
     cooldownMs: number(options.cooldownMs ?? intervalMs, 'options.cooldownMs', 0),
     costs,
+    pace: options.migration,
   }
   const horizonMs = number(options.horizonMs ?? 24 * intervalMs, 'options.horizonMs', intervalMs)
   const { rollback = true } = options
@@ -161,5 +178,7 @@ export function checkOptions(options: RebalancerOptions) {
     )
   const rollsBack = mode === 'auto' && rollback !== false && able
   const review = rollsBack ? { horizonMs, patience, restMs, minGain: rules.minGain } : undefined
-  return { mode: mode as RebalancerMode, rules, intervalMs, horizonMs, review }
+  const windows = new MaintenanceWindows(options.windows)
+  const account = new DailyAccount(options.dailyBudget, options.spent)
+  return { mode: mode as RebalancerMode, rules, intervalMs, horizonMs, review, windows, account }
 }

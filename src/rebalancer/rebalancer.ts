@@ -1,12 +1,14 @@
 import { EventEmitter } from 'eventemitter3'
 import { type Clock, systemClock } from '../clock'
 import { ErrorCode, isForeshardError } from '../errors'
+import type { MaintenanceWindows } from '../maintenance-window'
 import { checkEvent, type Fields } from '../options'
 import type { Placement } from '../placement/assignment'
 import type { MoveBudget, ShardAssignmentPrediction } from '../predictor/prediction'
 import type { AcceptedResharding, Resharding } from '../router/resharding'
 import type { AccessLogEntry } from '../tracking/access-log'
 import { Counts, type RebalancerMetrics } from './counts'
+import { type DailyAccount, type Spending, stricter } from './daily-budget'
 import { type DecisionRules, decide, type Go, notNow, type Skip, skip } from './decision'
 import {
   checkOptions,
@@ -84,6 +86,8 @@ export class Rebalancer extends EventEmitter<RebalancerEvents> {
   readonly #horizonMs: number
   readonly #budget: MoveBudget | undefined
   readonly #migration: RebalancerOptions['migration']
+  readonly #windows: MaintenanceWindows
+  readonly #account: DailyAccount
   readonly #clock: Clock
   readonly #reviewer: Reviewer | undefined
   readonly #counts = new Counts()
@@ -106,6 +110,8 @@ export class Rebalancer extends EventEmitter<RebalancerEvents> {
     this.#horizonMs = checked.horizonMs
     this.#budget = options.budget
     this.#migration = options.migration
+    this.#windows = checked.windows
+    this.#account = checked.account
     this.#clock = options.clock ?? systemClock
     this.#reviewer = checked.review && new Reviewer(this.#router, this.#predictor, checked.review)
   }
@@ -117,6 +123,11 @@ export class Rebalancer extends EventEmitter<RebalancerEvents> {
 
   get metrics(): RebalancerMetrics {
     return this.#counts.read()
+  }
+
+  /** What was handed over in the last 24 hours: kept by whoever restarts it, and given back as `spent`. */
+  get spent(): readonly Spending[] {
+    return [...this.#account.spent(this.#clock.now())]
   }
 
   get started(): boolean {
@@ -199,18 +210,25 @@ export class Rebalancer extends EventEmitter<RebalancerEvents> {
     if (this.#stopped) return STOPPED
     const rest = notNow(this.#rules, { now, reshardingInFlight: inFlight, quietSince: this.#quietSince })
     if (rest) return rest
+    const closed = this.#closed(now)
+    if (closed) return skip('outside-windows', closed)
+    const left = this.#account.left(now)
+    if (left && Object.values(left).includes(0))
+      return skip('budget-spent', `the budget of the day is spent: ${JSON.stringify(left)} are left`)
 
     const placement = this.#router.placement
     const prediction = await this.#predictor.predict({
       placement,
       horizonMs: this.#horizonMs,
-      budget: this.#budget,
+      budget: stricter(this.#budget, left),
       now,
     })
     this.#counts.last = { confidence: prediction.confidence, expected: prediction.expected }
     const decision = decide(prediction, this.#rules)
     if (!decision.act) return decision
     if (this.#stopped) return STOPPED
+    const exceeded = this.#account.exceededBy(spendingOf(prediction, now))
+    if (exceeded) return skip('budget-spent', exceeded)
     // Predicting takes its time, in which somebody else may have started a resharding.
     if (this.#inFlight())
       return skip('resharding-in-flight', 'a resharding began while this was thought about')
@@ -281,6 +299,13 @@ export class Rebalancer extends EventEmitter<RebalancerEvents> {
     this.#tell('skipped', round)
   }
 
+  /** Why nothing is moved now; undefined inside a maintenance window. */
+  #closed(now: number): string | undefined {
+    if (this.#windows.isOpen(now)) return undefined
+    const opens = this.#windows.opensAt(now)
+    return `no maintenance window is open; the next one begins ${opens === undefined ? 'never' : `at ${new Date(opens).toISOString()}`}`
+  }
+
   #inFlight(): boolean {
     const progress = this.#router.monitorReshardingProgress()
     return this.#handedOver > 0 || (progress !== undefined && progress.phase !== 'done')
@@ -307,6 +332,11 @@ export class Rebalancer extends EventEmitter<RebalancerEvents> {
 
   async #handOver(recommendation: Recommendation): Promise<Resharding> {
     const { prediction, placement, decision } = recommendation
+    // It may have been accepted long after it was made.
+    const now = this.#clock.now()
+    const refused = this.#closed(now) ?? this.#account.exceededBy(spendingOf(prediction, now))
+    if (refused) return { accepted: false, reason: refused }
+    const takeBack = this.#account.spend(spendingOf(prediction, now))
     this.#handedOver++
     let resharding: Resharding
     try {
@@ -320,12 +350,14 @@ export class Rebalancer extends EventEmitter<RebalancerEvents> {
       })
     } catch (error) {
       this.#handedOver--
+      takeBack()
       // Another process migrates: that is no failure of this one.
       if (!isForeshardError(error, ErrorCode.LEASE_HELD)) throw error
       return { accepted: false, reason: error.message }
     }
     if (!resharding.accepted) {
       this.#handedOver--
+      takeBack()
       return resharding
     }
     this.#counts.reshardings++
@@ -364,5 +396,14 @@ export class Rebalancer extends EventEmitter<RebalancerEvents> {
     } catch (error) {
       if (event !== 'error') this.#tell('error', error)
     }
+  }
+}
+
+function spendingOf({ shardAssignmentMap, expected }: ShardAssignmentPrediction, at: number): Spending {
+  return {
+    at,
+    moves: shardAssignmentMap.size,
+    loadShare: expected.loadMoved || 0,
+    bytes: expected.bytesMoved || 0,
   }
 }

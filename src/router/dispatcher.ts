@@ -1,5 +1,5 @@
 import { type OperationContext, operationChannel } from '../channels'
-import type { Clock, Random } from '../clock'
+import { type Clock, elapsed, type Random } from '../clock'
 import { ErrorCode, ForeshardError } from '../errors'
 import { isTagSegment } from '../placement/segment'
 import type { Done, Operation, Refusal } from '../shard-store'
@@ -61,6 +61,8 @@ export class Dispatcher {
   readonly latencies: Latencies
   /** Requests for several keys, and those of them whose keys lay on two shards or more. */
   readonly together = { total: 0, crossing: 0 }
+  /** Told what an operation on one key took, its refusals and pauses included; nothing is measured without it. */
+  onAnswered: ((ms: number) => void) | undefined
   #pending = 0
   #idle: (() => void)[] = []
 
@@ -110,12 +112,14 @@ export class Dispatcher {
   async #one(key: string, operation: Operation): Promise<Outcome> {
     this.#pending++
     const began = this.latencies.begin()
+    const beganAt = this.onAnswered ? elapsed(this.#clock) : 0
     try {
       let call = this.#view.aim(key, operation)
       for (let attempt = 1; ; attempt++) {
         const [answer] = await this.#shards.execute([call])
         if (answer!.ok) {
           if (call.proof) this.#view.settle(call.segment, call.epoch)
+          this.onAnswered?.(elapsed(this.#clock) - beganAt)
           return { call, done: answer as Done }
         }
         await this.#learn([{ index: 0, call, refusal: answer as Refusal }], attempt)

@@ -1,4 +1,5 @@
 import { EventEmitter } from 'eventemitter3'
+import type { PaceReading } from '../migrator/pace'
 import type { ReshardingProgress, ReshardingReport } from '../migrator/progress'
 import type { RescueReport } from '../migrator/rescue'
 import { checkEvent, type Fields } from '../options'
@@ -14,6 +15,8 @@ export interface RouterEvents {
   resharding: [event: ReshardingEvent]
   /** A resharding of this router has moved on. */
   progress: [progress: ReshardingProgress]
+  /** The copying of a resharding of this router has become slower or faster, has been paused or goes on. */
+  pace: [event: PaceReading & { readonly id: string }]
   /** A resharding of this router has ended. */
   resharded: [report: ReshardingReport]
   /** Shards that came back as others than they were (a restart, a failover) were made fit to serve, and what they may have lost. */
@@ -55,6 +58,7 @@ const EVENTS: Fields<RouterEvents> = {
   redirect: true,
   resharding: true,
   progress: true,
+  pace: true,
   resharded: true,
   rescued: true,
   topology: true,

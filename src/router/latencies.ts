@@ -1,4 +1,4 @@
-import type { Clock } from '../clock'
+import { type Clock, elapsed } from '../clock'
 import { Histogram, LATENCY_BOUNDS_MS } from '../histogram'
 import type { Operation } from '../shard-store'
 
@@ -27,6 +27,6 @@ export class Latencies {
   }
 
   #time(): number {
-    return this.#clock.elapsed ? this.#clock.elapsed() : this.#clock.now()
+    return elapsed(this.#clock)
   }
 }

@@ -1,5 +1,7 @@
 import { type Clock, type Random, systemClock, systemRandom } from '../clock'
 import { invalid, shown } from '../errors'
+import { type MaintenanceWindow, MaintenanceWindows } from '../maintenance-window'
+import { checkPace, type PaceOptions } from '../migrator/pace'
 import { checkFields, type Fields } from '../options'
 import { checkBuckets, checkShards, type ShardWeight } from '../placement/ring'
 import { DEFAULT_BUCKETS, type ShardId } from '../placement/segment'
@@ -62,6 +64,10 @@ export interface MigratorTunables {
   maxHoldMs?: number
   /** How long a resharding waits for a shard that does not answer before it undoes what it can; default 180000. */
   outageMs?: number
+  /** Copying gives way to this router's operations when their latency rises; {} takes the defaults. Default: it does not. */
+  pace?: PaceOptions
+  /** Nothing is copied, and no move begun, outside of these times; default always. */
+  windows?: readonly MaintenanceWindow[]
   failpoint?: (step: string, segment: string) => void | Promise<void>
 }
 
@@ -95,6 +101,8 @@ const MIGRATOR_FIELDS: Fields<MigratorTunables> = {
   batchBytes: true,
   maxHoldMs: true,
   outageMs: true,
+  pace: true,
+  windows: true,
   failpoint: true,
 }
 /** Some 200 bytes each. */
@@ -227,6 +235,8 @@ function checkTunables(migrator: MigratorTunables): void {
   const { holder, failpoint } = migrator
   if (holder !== undefined && (typeof holder !== 'string' || holder === '' || holder.length > LONGEST_HOLDER))
     throw invalid(`${field}.holder`, `must be a name of at most ${LONGEST_HOLDER} characters`)
+  checkPace(migrator.pace, `${field}.pace`)
+  if (migrator.windows !== undefined) new MaintenanceWindows(migrator.windows, `${field}.windows`)
   if (failpoint !== undefined && typeof failpoint !== 'function')
     throw invalid(`${field}.failpoint`, 'must be a function')
   for (const name of ['batchKeys', 'batchBytes'] as const)

@@ -1,8 +1,10 @@
 import { ForeshardError } from '../errors'
 import { KnownTopology } from '../migrator/known-topology'
 import { Migrator } from '../migrator/migrator'
+import type { LatencyProbe } from '../migrator/pace'
 import type { ShardId } from '../placement/segment'
 import type { TopologyStore } from '../topology-store'
+import { LatencyWatch } from '../tracking/latency-watch'
 import { Tracker } from '../tracking/tracker'
 import { Dispatcher } from './dispatcher'
 import type { EntryListingOptions } from './entry-listing'
@@ -74,6 +76,9 @@ export function assemble(
   const tracker = new Tracker(topology.buckets, options.tracking)
   view.onFold = (tag, bucketId) => tracker.fold(tag, bucketId)
   const observers = new Observers((error) => events.failed('observe', error))
+  const latency = new LatencyWatch()
+  if (options.migrator !== false && options.migrator.pace)
+    dispatcher.onAnswered = (ms) => latency.add(ms, clock.now())
   const operations = new Operations({ dispatcher, shards, tracker, observers, codec, clock, random, signal })
   const listing = {
     view,
@@ -87,7 +92,9 @@ export function assemble(
   }
 
   const incarnations = () => readmission.incarnations()
-  const migrator = migratorOf(options, opened.store, known, view, shards, incarnations, name)
+  const probe = { recent: () => latency.recent(clock.now()), take: () => latency.take() }
+  const migrator = migratorOf(options, opened.store, known, view, shards, incarnations, probe, name)
+  migrator?.on('pace', (reading) => events.emit('pace', reading))
   migrator?.on('progress', (progress) => events.emit('progress', progress))
   migrator?.on('rescue', (report) => events.emit('rescued', report))
   migrator?.on('error', background)
@@ -134,6 +141,7 @@ function migratorOf(
   view: View,
   shards: ShardSet,
   incarnations: () => Promise<ReadonlyMap<ShardId, string>>,
+  latency: LatencyProbe,
   name: string,
 ): Migrator | undefined {
   if (migrator === false) return undefined
@@ -145,6 +153,7 @@ function migratorOf(
     store: (shard) => shards.store(shard),
     refusal: (shard) => shards.refusal(shard),
     incarnations,
+    latency,
     onMismatch: (shard) => shards.onMismatch(shard),
     bucketOf: (segment) => view.bucketOf(segment),
     clock,

@@ -7,7 +7,7 @@ const rules: DecisionRules = {
   minConfidence: 0.6,
   minGain: 0.01,
   cooldownMs: 1000,
-  costs: { perMove: 0.001, perMillionKeys: 0.1, perGibibyte: 0.2 },
+  costs: { perMove: 0.001, perMillionKeys: 0.1, perGibibyte: 0.2, perHour: 0 },
 }
 
 function prediction(more: {

@@ -111,6 +111,45 @@ describe('a rebalancer in mode auto', () => {
     expect(events).toEqual(['recommendation', 'resharding r1'])
   })
 
+  it('hands nothing over outside its maintenance windows, and says when the next one begins', async () => {
+    // START is 2020-09-13T12:26:40Z, a Sunday.
+    const { rebalancer, events, clock, predictor } = setup({
+      windows: [{ days: ['sun'], from: '14:00', to: '15:00' }],
+      cooldownMs: 0,
+    })
+    const round = await rebalancer.tick()
+    expect(round.reason).toMatch(/the next one begins at 2020-09-13T14:00:00.000Z/)
+    expect(predictor.asked).toBe(0)
+    await clock.advance(2 * HOUR)
+    await rebalancer.tick()
+    expect(events).toEqual(['skipped: outside-windows', 'recommendation', 'resharding r1'])
+  })
+
+  it('hands over no more in 24 hours than the budget of the day has, also of recommendations accepted late', async () => {
+    const { rebalancer, clock, settle, finish, requests } = setup({
+      mode: 'suggest',
+      cooldownMs: 0,
+      dailyBudget: { maxMoves: 1 },
+    })
+    const recommendations: Recommendation[] = []
+    rebalancer.on('recommendation', (it) => recommendations.push(it))
+    await rebalancer.tick()
+    await rebalancer.tick()
+    expect(recommendations).toHaveLength(2)
+    expect(await recommendations[0]!.accept()).toMatchObject({ accepted: true })
+    finish()
+    await settle()
+    expect(await recommendations[1]!.accept()).toMatchObject({
+      accepted: false,
+      reason: expect.stringMatching(/0 moves are left/),
+    })
+    expect(rebalancer.spent).toMatchObject([{ at: START, moves: 1 }])
+    expect(await rebalancer.tick()).toMatchObject({ because: 'budget-spent' })
+    await clock.advance(24 * HOUR)
+    expect(await rebalancer.tick()).toMatchObject({ act: true })
+    expect(requests).toHaveLength(1)
+  })
+
   it('does one resharding at a time, and rests after it', async () => {
     const { rebalancer, events, finish, settle, clock, predictor } = setup({ cooldownMs: HOUR })
     await rebalancer.tick()
