@@ -8,16 +8,18 @@ import { bucketSegment } from '../../src/placement/segment'
 import { ShardRouter } from '../../src/router/router'
 import type { Call, Operation, ShardStore } from '../../src/shard-store'
 import { RedisServer } from '../servers/redis-server'
+import { benchMoving } from './redis/moving'
 
 /**
- * Operations a second at concurrency 64 on one server, as a ratio to the plain command of the same client. Run with
- * `npx tsx test/bench/redis.ts`; read the ratios, not the numbers.
+ * Operations a second at concurrency 64 on one server, as a ratio to the plain command of the same client; memory; then
+ * what moving keys costs. `npm run bench -- redis`, with `--quick` in less than a minute; read the ratios, not the numbers.
  */
 
+const QUICK = process.argv.includes('--quick')
 const KEYS = 20_000
 const CONCURRENCY = 64
-const SLICE_MS = 400
-const ROUNDS = 7
+const SLICE_MS = QUICK ? 200 : 400
+const ROUNDS = QUICK ? 3 : 7
 const BUCKETS = 16_384
 const value = Buffer.alloc(100, 'v')
 
@@ -137,7 +139,7 @@ async function bindingOf(): Promise<{ id: string }> {
 }
 
 console.log('\nbytes of memory a key (key of 12 bytes, value of 100), plain and with the index')
-for (const perBucket of [1, 8, 64, 250, 2000]) {
+for (const perBucket of QUICK ? [64] : [1, 8, 64, 250, 2000]) {
   await admin.flushall()
   const buckets = Math.max(1, Math.round(40_000 / perBucket))
   const client = new Redis(server.port)
@@ -169,3 +171,4 @@ for (const perBucket of [1, 8, 64, 250, 2000]) {
 }
 admin.disconnect()
 await server.stop()
+await benchMoving(QUICK ? { keys: 50_000, slots: 4_096 } : { keys: 200_000, slots: 16_384 })

@@ -1,6 +1,6 @@
 /**
  * npm run bench [-- NAME…]: runs the benchmarks of this folder one after the other, each in a process of its own. Every one
- * prints ours beside the peer's in the same run. `FORESHARD_DATA` may name a folder with traces; what needs one says so.
+ * is given what begins with `--`, and prints ours beside the peer's in the same run. `FORESHARD_DATA` may name a folder with traces; what needs one says so.
  */
 import { spawnSync } from 'node:child_process'
 import { readdirSync } from 'node:fs'
@@ -10,7 +10,8 @@ const folder = import.meta.dirname
 const names = readdirSync(folder)
   .filter((file) => file.endsWith('.ts') && file !== 'run.ts')
   .map((file) => file.slice(0, -3))
-const wanted = process.argv.slice(2)
+const wanted = process.argv.slice(2).filter((it) => !it.startsWith('--'))
+const flags = process.argv.slice(2).filter((it) => it.startsWith('--'))
 const unknown = wanted.filter((name) => !names.includes(name))
 if (unknown.length) {
   console.error(`There is no benchmark ${unknown.join(', ')}; there are ${names.join(', ')}.`)
@@ -20,8 +21,9 @@ let failed = 0
 for (const name of wanted.length ? wanted : names) {
   console.log(`\n— ${name} —`)
   failed +=
-    spawnSync(process.execPath, ['--import', 'tsx', join(folder, `${name}.ts`)], { stdio: 'inherit' })
-      .status === 0
+    spawnSync(process.execPath, ['--import', 'tsx', join(folder, `${name}.ts`), ...flags], {
+      stdio: 'inherit',
+    }).status === 0
       ? 0
       : 1
 }

@@ -6,6 +6,8 @@ export type Reply = Buffer | number | string | null | Reply[]
 export interface RedisConnection {
   /** Whether a command would be sent at once, instead of waiting for a connection. */
   readonly ready: boolean
+  /** How often it has been ready: it grows with every reconnection. */
+  readonly lives: number
   /** Sends a command once and never again, whatever becomes of the connection. */
   send(args: Argument[]): Promise<Reply>
   /** Resolves when it is ready, rejects when it will not be. */

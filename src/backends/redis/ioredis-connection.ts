@@ -43,6 +43,7 @@ export class IoredisConnection implements RedisConnection {
   readonly #client: IoredisClient
   readonly #underway = new Set<IoredisCommand>()
   #corked = false
+  #lives = 0
 
   constructor(client: IoredisClient) {
     if (client.options.keyPrefix)
@@ -51,12 +52,17 @@ export class IoredisConnection implements RedisConnection {
         "is set; Foreshard's keys are the application's keys: leave it out",
       )
     this.#client = client
+    client.on('ready', () => this.#lives++)
     client.on('close', () => this.#abandon())
     client.on('end', () => this.#abandon())
   }
 
   get ready(): boolean {
     return this.#client.status === 'ready'
+  }
+
+  get lives(): number {
+    return this.#lives
   }
 
   async send(args: Argument[]): Promise<Reply> {

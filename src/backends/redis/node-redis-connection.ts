@@ -33,13 +33,19 @@ const AS_BYTES = { typeMapping: { [BLOB_STRING]: Buffer } } as const
 /** node-redis rejects what was sent when the connection breaks, and repeats nothing. */
 export class NodeRedisConnection implements RedisConnection {
   readonly #client: NodeRedisClient
+  #lives = 0
 
   constructor(client: NodeRedisClient) {
     this.#client = client
+    client.on('ready', () => this.#lives++)
   }
 
   get ready(): boolean {
     return this.#client.isReady
+  }
+
+  get lives(): number {
+    return this.#lives
   }
 
   send(args: Argument[]): Promise<Reply> {

@@ -33,6 +33,9 @@ export class ShardServer {
   #id = ''
   /** The life of the server in which it was bound; '' when that is over. */
   #run = ''
+  /** Of the connection, when the server was last looked at. */
+  #life = -1
+  #looking: Promise<void> | undefined
 
   constructor(connection: RedisConnection, options: ShardServerOptions) {
     this.#connection = connection
@@ -60,8 +63,10 @@ export class ShardServer {
   }: ShardBinding): Promise<{ incarnation: string; buckets: number }> {
     this.#shard ||= shard
     await this.#connect()
+    const { lives } = this.#connection
     const report = await this.#report()
     checkServer(report, this.#options.cache)
+    this.#life = lives
     const { prefix, newId } = this.#options
     const given = [topologyId, shard, String(buckets), newId(), prefix, FORMAT]
     const found = (await this.#send(BIND, [this.shardKey, MARKER], given, report.runId)) as Reply[]
@@ -110,7 +115,22 @@ export class ShardServer {
   run(script: Script, keys: readonly Argument[], args: readonly Argument[]): Promise<Reply> {
     if (this.#run === '') return Promise.reject(this.restarted())
     if (!this.#connection.ready) return Promise.reject(this.#unavailable('is not connected'))
+    if (this.#life !== this.#connection.lives)
+      return this.#lookAgain().then(() => this.run(script, keys, args))
     return this.#send(script, keys, args, this.#run)
+  }
+
+  /** After a reconnection: what the server may not be it may have become. @throws NOT_SUPPORTED, SHARD_UNAVAILABLE */
+  #lookAgain(): Promise<void> {
+    this.#looking ??= this.#report()
+      .then((report) => {
+        checkServer(report, this.#options.cache)
+        this.#life = this.#connection.lives
+      })
+      .finally(() => {
+        this.#looking = undefined
+      })
+    return this.#looking
   }
 
   /** Waits until so many replicas have what was written. @throws a failure of unknown outcome where they have not. */

@@ -1,4 +1,5 @@
 import { Redis } from 'ioredis'
+import { Redis as Redis6 } from 'ioredis6'
 import { createClient } from 'redis'
 
 /** A connected client of each library that is supported, and how its connections are ended. */
@@ -9,9 +10,17 @@ export interface ClientKind {
 
 export const CLIENTS: readonly ClientKind[] = [
   {
-    name: 'ioredis',
+    name: 'ioredis 5',
     connect: async (port) => {
       const client = new Redis(port, '127.0.0.1', { retryStrategy: () => 20 })
+      client.on('error', () => {})
+      return { client, end: async () => client.disconnect() }
+    },
+  },
+  {
+    name: 'ioredis 6',
+    connect: async (port) => {
+      const client = new Redis6(port, '127.0.0.1', { retryStrategy: () => 20 })
       client.on('error', () => {})
       return { client, end: async () => client.disconnect() }
     },

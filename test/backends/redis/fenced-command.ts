@@ -17,11 +17,21 @@ local f = call('HMGET', bucket, '#e', '#s', '#x', ':' .. key)
 if f[1] ~= ARGV[1] or find(f[3], '^LH') then return false end
 local args = {}
 for i = 3, #ARGV do args[#args + 1] = ARGV[i] end
-local seq = format('%.0f', f[2] + 1)
+local seq = f[2] + 1
 local reply = ARGV[2] == 'XGROUP' and call('XGROUP', args[1], key, unpack(args, 2)) or call(ARGV[2], key, unpack(args))
+if sub(f[3], 1, 1) == 'L' then
+  local kind, log, names = call('TYPE', key).ok, bucket .. ':l#', NAMED[ARGV[2]]
+  if names and COUNT[kind] and isLarge(key, kind) then
+    for i, element in ipairs(names(args, reply)) do
+      seq = f[2] + i
+      call('ZADD', log, seq, elementMember('', key, element))
+    end
+  else
+    call('ZADD', log, seq, keyMember('', key))
+  end
+end
 call('HSET', bucket, '#s', seq, ':' .. key, seq .. ' ' .. (f[4] and match(f[4], '^%d+ (.*)$') or '0 '))
 if not f[4] then call('ZADD', bucket .. ':o', call('HINCRBY', bucket, '*p', 1), key) end
-if sub(f[3], 1, 1) == 'L' then logChange(bucket .. ':l#', seq, '', key, ARGV[2], args, reply) end
 return 1
 `
 

@@ -332,6 +332,16 @@ describe.skipIf(redisIsMissing)('large values in Redis', () => {
     },
   )
 
+  it('a command that names thousands of elements has all of them copied', async () => {
+    await make('k', 'hash', 3000)
+    await beginMove()
+    await copy()
+    const args = times(1700).flatMap((i) => [`field ${i}`, 'changed'])
+    await fencedCommand(here, { bucketId: 3, epoch: 1 }, 'k', 'HSET', ...args)
+    expect(await catchUp(1)).toEqual(times(4).map(() => 'redis-elements'))
+    await expectEqual('k', 'hash')
+  })
+
   it('a list whose places shift meanwhile is not shown until it is copied again', async () => {
     await make('k', 'list', 4000)
     await beginMove()

@@ -187,6 +187,32 @@ describe.skipIf(redisIsMissing)('a shard in Redis', () => {
     }
   })
 
+  it('is looked at again when the client has reconnected: its policy may have been changed', async () => {
+    const own = new Redis(server.port, { retryStrategy: () => 20 })
+    const shard = new ShardUnderTest(redisStore(own), clock)
+    const cache = new ShardUnderTest(redisStore(own, { cache: true }), clock)
+    await shard.open()
+    await shard.set('k', 'v')
+    await cache.open()
+    const reconnect = async () => {
+      await client.client('KILL', 'ID', await own.client('ID'))
+      await disconnected(own)
+      await connected(own)
+    }
+    try {
+      await client.config('SET', 'maxmemory', '100mb', 'maxmemory-policy', 'allkeys-lru')
+      await reconnect()
+      await expect(shard.set('k', 'w')).rejects.toMatchObject({ code: 'NOT_SUPPORTED' })
+      await expect(shard.ingest(5, 1, [])).rejects.toMatchObject({ code: 'NOT_SUPPORTED' })
+      expect(await cache.get('k')).toBe('v')
+      await client.config('SET', 'maxmemory-policy', 'noeviction')
+      expect((await shard.set('k', 'w')).applied).toBe(true)
+    } finally {
+      await client.config('SET', 'maxmemory', '0', 'maxmemory-policy', 'noeviction')
+      own.disconnect()
+    }
+  })
+
   it('is no part of a Redis Cluster', async () => {
     const member = await RedisServer.start('--cluster-enabled', 'yes')
     const own = new Redis(member.port)

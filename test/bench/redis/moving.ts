@@ -11,38 +11,39 @@ import { RedisServer } from '../../servers/redis-server'
 
 /** A tenth of the keys moves: how fast, beside what Redis has for it, and what clients notice of it. */
 
-const KEYS = 200_000
-const SLOTS = 16_384
-const TENTH = Math.floor(SLOTS / 10)
+/** Slots of a cluster; there are as many of them whatever is measured. */
+const CLUSTER_SLOTS = 16_384
 const CONCURRENCY = 64
 const IDLE_MS = 4_000
 const value = Buffer.alloc(100, 'v')
-const keys = Array.from({ length: KEYS }, (_, i) => `user:${i}`)
+let keys: readonly string[] = []
 
-export async function benchMoving(): Promise<void> {
+/** `slots`: buckets of ours. Slots of a cluster hold as many keys where there are 16,384 of both. */
+export async function benchMoving(size: { keys: number; slots: number }): Promise<void> {
+  keys = Array.from({ length: size.keys }, (_, i) => `user:${i}`)
   console.log(
-    `\nmoving a tenth of ${KEYS.toLocaleString('en')} keys of 100 bytes, ${SLOTS} buckets; keys a second`,
+    `\nmoving a tenth of ${size.keys.toLocaleString('en')} keys of 100 bytes, ${size.slots} buckets; keys a second`,
   )
   const reshard = await clusterReshard()
   console.log(`redis-cli --cluster reshard            1.00  ${reshard}/s`)
   const migrate = await plainMigrate()
   console.log(`MIGRATE, 100 keys a call               ${(migrate / reshard).toFixed(2)}  ${migrate}/s`)
-  await ourMoves(reshard)
+  await ourMoves(reshard, size.slots)
 }
 
-async function ourMoves(reshard: number): Promise<void> {
+async function ourMoves(reshard: number, slots: number): Promise<void> {
   const servers = await Promise.all([RedisServer.start(), RedisServer.start(), RedisServer.start()])
   const clients = servers.map((server) => new Redis(server.port))
   const shards = { a: redisStore(clients[0]!), b: redisStore(clients[1]!) }
   const router = await ShardRouter.open({
     shards,
     topology: redisTopology(clients[2]!),
-    buckets: SLOTS,
+    buckets: slots,
     codec: 'bytes',
   })
-  for (let i = 0; i < KEYS; i += 2_000)
+  for (let i = 0; i < keys.length; i += 2_000)
     await router.setMany(keys.slice(i, i + 2_000).map((key) => [key, value] as const))
-  const owned = Array.from({ length: SLOTS }, (_, i) => bucketSegment(i)).filter(
+  const owned = Array.from({ length: slots }, (_, i) => bucketSegment(i)).filter(
     (segment) => router.placement.shardOf(segment) === 'a',
   )
   const move = async (segments: SegmentId[], to: string, verify: boolean) => {
@@ -54,7 +55,7 @@ async function ourMoves(reshard: number): Promise<void> {
     return Math.round((1000 * report.keysCopied) / (performance.now() - start))
   }
   for (const verify of [true, false]) {
-    const rate = await move(owned.splice(0, TENTH), 'b', verify)
+    const rate = await move(owned.splice(0, Math.floor(slots / 10)), 'b', verify)
     console.log(
       `router, ${verify ? 'verified   ' : 'not verified'}                   ${(rate / reshard).toFixed(2)}  ${rate}/s`,
     )
@@ -64,7 +65,7 @@ async function ourMoves(reshard: number): Promise<void> {
   const idle = await load.measure(async () => new Promise((resolve) => setTimeout(resolve, IDLE_MS)))
   let rate = 0
   const moving = await load.measure(async () => {
-    rate = await move(owned.splice(0, TENTH), 'b', true)
+    rate = await move(owned.splice(0, Math.floor(slots / 10)), 'b', true)
   })
   console.log(`\nget and set at concurrency ${CONCURRENCY}      p50      p99  longest  operations a second`)
   for (const [name, it] of Object.entries({ idle, [`while a tenth moves, ${rate} keys/s`]: moving }))
@@ -94,7 +95,7 @@ class Load {
     const start = performance.now()
     const strands = Array.from({ length: CONCURRENCY }, async () => {
       while (!over) {
-        const key = keys[Math.floor(this.#random() * KEYS)]!
+        const key = keys[Math.floor(this.#random() * keys.length)]!
         const from = performance.now()
         if (this.#random() < 0.5) await this.#router.get(key)
         else await this.#router.set(key, value)
@@ -120,7 +121,7 @@ async function clusterReshard(): Promise<number> {
   const id = (client: Redis) => client.call('CLUSTER', 'MYID') as Promise<string>
   const cli = (...args: string[]) => run('redis-cli', args, { maxBuffer: 1 << 28 })
   try {
-    await from.call('CLUSTER', 'ADDSLOTSRANGE', 0, SLOTS - 1)
+    await from.call('CLUSTER', 'ADDSLOTSRANGE', 0, CLUSTER_SLOTS - 1)
     await from.call('CLUSTER', 'SET-CONFIG-EPOCH', 1)
     await to.call('CLUSTER', 'SET-CONFIG-EPOCH', 2)
     await from.call('CLUSTER', 'MEET', '127.0.0.1', servers[1]!.port)
@@ -142,7 +143,7 @@ async function clusterReshard(): Promise<number> {
       '--cluster-to',
       await id(to),
       '--cluster-slots',
-      String(TENTH),
+      String(Math.floor(CLUSTER_SLOTS / 10)),
       '--cluster-pipeline',
       '100',
       '--cluster-yes',
@@ -160,7 +161,7 @@ async function plainMigrate(): Promise<number> {
   const from = new Redis(servers[0]!.port)
   await fill(from)
   const start = performance.now()
-  const moved = keys.slice(0, KEYS / 10)
+  const moved = keys.slice(0, keys.length / 10)
   for (let i = 0; i < moved.length; i += 100)
     await from.call('MIGRATE', '127.0.0.1', servers[1]!.port, '', 0, 5000, 'KEYS', ...moved.slice(i, i + 100))
   const rate = Math.round((1000 * moved.length) / (performance.now() - start))
@@ -170,7 +171,7 @@ async function plainMigrate(): Promise<number> {
 }
 
 async function fill(client: Redis): Promise<void> {
-  for (let i = 0; i < KEYS; i += 2_000) {
+  for (let i = 0; i < keys.length; i += 2_000) {
     const filling = client.pipeline()
     for (const key of keys.slice(i, i + 2_000)) filling.set(key, value)
     await filling.exec()

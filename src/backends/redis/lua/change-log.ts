@@ -24,8 +24,8 @@ end
 `
 
 /**
- * For scripts that carry out a command of Redis on a collection whose segment is logged: what of it changed. It needs
- * PARTS_LUA and CHANGE_LOG_LUA.
+ * For scripts that carry out a command of Redis on a collection whose segment is logged: what of it changed. Where it
+ * isLarge, each of these is logged with a seq of its own, since a page of the log ends between two; else the key.
  */
 export const ELEMENTS_LUA = `
 local function every(args, from, step)
@@ -67,17 +67,4 @@ local NAMED = {
   XDEL = function(args) return args end,
   XTRIM = function() return { '<' } end,
 }
-
--- Logs what a command has changed. Before its first part was read and after its last one alike: an element says how it is now.
-local function logChange(log, seq, tag, key, command, args, reply)
-  local named = NAMED[command]
-  local kind = named and call('TYPE', key).ok
-  if named and COUNT[kind] and isLarge(key, kind) then
-    for _, element in ipairs(named(args, reply)) do
-      if element then call('ZADD', log, seq, elementMember(tag, key, element)) end
-    end
-  else
-    call('ZADD', log, seq, keyMember(tag, key))
-  end
-end
 `
