@@ -1,8 +1,11 @@
 import { z } from '@hono/zod-openapi'
 import { invalid } from '../errors'
-import { Placement } from '../placement/assignment'
+import { Placement, type PlacementOptions } from '../placement/assignment'
 import { MOST_SHARDS } from '../placement/ring'
-import { MAX_BUCKETS, type SegmentId, type ShardAssignmentMap, tagOfSegment } from '../placement/segment'
+import { bucketSegment, MAX_BUCKETS, type ShardAssignmentMap, tagOfSegment } from '../placement/segment'
+
+/** The ring of a new topology costs milliseconds a shard, and whoever may read may ask for one. */
+const MOST_ON_A_RING = 256
 
 export const SegmentSchema = z
   .string()
@@ -36,9 +39,15 @@ export const PlacementSchema = z
     schema: TaggingSchema.optional(),
     relationships: RelationshipsSchema.optional(),
     founded: z.boolean().optional().openapi({ description: 'Data lies under it; default false.' }),
+    owners: z
+      .array(z.int().min(0).max(MOST_SHARDS))
+      .max(MAX_BUCKETS)
+      .optional()
+      .openapi({
+        description: `By bucket: the position in shards of the one that has it. Default: as in a new topology of these shards, which are ${MOST_ON_A_RING} at most then.`,
+      }),
     assignments: ShardMapSchema.optional().openapi({
-      description:
-        'What differs from the assignment that a new topology of these shards has. A tag that is named is a segment of its own.',
+      description: 'What differs from that. A tag that is named is a segment of its own.',
     }),
   })
   .openapi('Placement')
@@ -60,30 +69,56 @@ export function placementOf(document: PlacementDocument, ground: Ground): Placem
       'placement',
       `has ${buckets} buckets and seed ${seed}, this predictor ${ground.buckets} and ${ground.seed}`,
     )
-  const { schema, relationships, founded } = document
+  const { schema, relationships, founded, owners } = document
   const base = { buckets, seed, schema, relationships, founded }
-  const initial = Placement.initial({ ...base, shards })
-  const weighted = shards.map((shard) => (typeof shard === 'string' ? { id: shard, weight: 1 } : shard))
   const given = new Map(Object.entries(assignments)) as ShardAssignmentMap
-  if (weighted.every(({ id }, k) => initial.shards[k] === id)) return initial.with(given)
-  // Shards that joined one by one stand in the order in which they did, and results depend on it where all else is equal.
-  let placement = Placement.initial({ ...base, shards: [weighted[0]!] })
-  for (const { id, weight } of weighted.slice(1)) placement = placement.withShard(id, weight)
-  const owners = new Map<SegmentId, string>()
-  for (const { segment, shard } of initial.segments()) owners.set(segment, shard)
-  for (const [segment, shard] of given) owners.set(segment, shard)
-  return placement.with(owners)
+  const ids = shards.map((shard) => (typeof shard === 'string' ? shard : shard.id))
+  if (owners === undefined) {
+    if (shards.length > MOST_ON_A_RING)
+      throw invalid(
+        'placement.owners',
+        `is missing; with more than ${MOST_ON_A_RING} shards say who has each bucket`,
+      )
+    const initial = Placement.initial({ ...base, shards })
+    if (ids.every((id, k) => initial.shards[k] === id)) return initial.with(given)
+    const owned = [...initial.segments()].map(({ segment, shard }) => [segment, shard] as const)
+    return joined(shards, base).with(new Map([...owned, ...given]))
+  }
+  if (owners.length !== buckets)
+    throw invalid('placement.owners', `has ${owners.length} positions for ${buckets} buckets`)
+  const owned = owners.map((owner, bucket) => {
+    const id = ids[owner]
+    if (id === undefined)
+      throw invalid(`placement.owners.${bucket}`, `there is no shard at position ${owner}`)
+    return [bucketSegment(bucket), id] as const
+  })
+  return joined(shards, base).with(new Map([...owned, ...given]))
+}
+
+/**
+ * A placement whose shards stand in the given order, which is that in which they joined: results depend on it where all else is equal.
+ * All buckets are the first one's.
+ */
+function joined(shards: PlacementDocument['shards'], base: Omit<PlacementOptions, 'shards'>): Placement {
+  const [first, ...others] = shards
+  let placement = Placement.initial({ ...base, shards: [first!] })
+  for (const shard of others)
+    placement =
+      typeof shard === 'string' ? placement.withShard(shard) : placement.withShard(shard.id, shard.weight)
+  return placement
 }
 
 /** A placement as JSON; `placementOf` makes one from it under which every segment lies where it does under this one. */
 export function documentOf(placement: Placement): PlacementDocument {
   const { buckets, seed, schema, relationships, founded } = placement
   const shards = placement.shards.map((id) => ({ id, weight: placement.weightOf(id) }))
-  const initial = Placement.initial({ shards, buckets, seed })
+  const position = new Map(placement.shards.map((id, k) => [id, k]))
+  const owners: number[] = []
   const assignments: Record<string, string> = {}
+  // Buckets first, in their order.
   for (const { segment, shard } of placement.segments())
-    if (tagOfSegment(segment) !== undefined || initial.shardOf(segment) !== shard)
-      assignments[segment] = shard
+    if (tagOfSegment(segment) === undefined) owners.push(position.get(shard)!)
+    else assignments[segment] = shard
   return {
     shards,
     buckets,
@@ -91,6 +126,7 @@ export function documentOf(placement: Placement): PlacementDocument {
     schema: schema && structuredClone(schema),
     relationships: relationships && structuredClone(relationships),
     founded,
+    owners,
     assignments,
   }
 }

@@ -247,6 +247,19 @@ describe('a body that is sent to a service', () => {
       ['{"placement":{"shards":["a"],"buckets":1048576}}', {}, 400, 'placement'],
       ['{"placement":{"shards":["a"],"assignments":{"#1":"evil"}}}', {}, 400, 'map.get("#1")'],
       ['{"placement":{"shards":["a"],"assignments":{"constructor":"a"}}}', {}, 400, 'placement.assignments'],
+      ['{"placement":{"shards":["a"],"owners":[0]}}', {}, 400, 'placement.owners'],
+      [
+        `{"placement":{"shards":["a"],"owners":${JSON.stringify(Array(64).fill(1))}}}`,
+        {},
+        400,
+        'placement.owners.0',
+      ],
+      [
+        `{"placement":{"shards":${JSON.stringify(Array.from({ length: 257 }, (_, i) => `s${i}`))}}}`,
+        {},
+        400,
+        'placement.owners',
+      ],
       ['{"budget":{"maxMoves":-1}}', {}, 400, 'budget.maxMoves'],
       ['{"forbidden":["nobody"]}', {}, 400, 'forbidden'],
     ]
