@@ -15,6 +15,10 @@ export default defineConfig({
         find: /^foreshard\/postgres$/,
         replacement: resolve(import.meta.dirname, 'src/backends/postgres/index.ts'),
       },
+      {
+        find: /^foreshard\/monitoring$/,
+        replacement: resolve(import.meta.dirname, 'src/monitoring/index.ts'),
+      },
       { find: /^foreshard\/service$/, replacement: resolve(import.meta.dirname, 'src/service/index.ts') },
       { find: /^foreshard\/testing$/, replacement: resolve(import.meta.dirname, 'src/testing/index.ts') },
     ],

@@ -24,6 +24,7 @@ const ROOMS: Record<string, { rank: number; also?: string[]; never?: string[] }>
   router: { rank: 4, never: ['predictor'] },
   rebalancer: { rank: 5, never: ['backends', 'migrator', 'shard-store'] },
   index: { rank: 6 },
+  monitoring: { rank: 6, never: ['backends'] },
   service: { rank: 6 },
   cli: { rank: 7 },
   testing: { rank: 7 },

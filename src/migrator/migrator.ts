@@ -135,7 +135,7 @@ export class Migrator {
       gate,
       clock,
       holder,
-      tally: new Tally(),
+      tally: new Tally(holder),
       store,
       bucketOf,
       batchKeys,

@@ -3,6 +3,8 @@ import type { MovePhase, ReshardingReport } from './progress'
 
 /** What one migrator has done since it was made; a plan that it took over counts from there on. */
 export interface MigrationCounts {
+  /** Name of the migrator, as in its lease. */
+  readonly holder: string
   readonly reshardings: Readonly<Record<ReshardingReport['outcome'], number>>
   readonly moves: Readonly<Record<'done' | 'cancelled' | 'failed', number>>
   readonly keysCopied: number
@@ -15,6 +17,7 @@ export interface MigrationCounts {
 
 /** Counts over all reshardings of a migrator, which the board of each of them adds to. */
 export class Tally implements MigrationCounts {
+  readonly holder: string
   readonly reshardings = { done: 0, partial: 0, failed: 0, cancelled: 0 }
   readonly moves = { done: 0, cancelled: 0, failed: 0 }
   keysCopied = 0
@@ -22,6 +25,10 @@ export class Tally implements MigrationCounts {
   retries = 0
   readonly phases = new Map<MovePhase, Histogram>()
   readonly holds = new Histogram(DURATION_BOUNDS_MS)
+
+  constructor(holder: string) {
+    this.holder = holder
+  }
 
   left(phase: MovePhase, ms: number): void {
     let histogram = this.phases.get(phase)

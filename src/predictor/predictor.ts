@@ -44,6 +44,8 @@ export interface PredictorMetrics {
   readonly outcomes: number
   /** Share of the seasonal forecast in the last outlook; the rest is the recent level. */
   readonly seasonal: number
+  /** When the newest interval with an access began, ms since the epoch; undefined before the first. */
+  readonly newestAt: number | undefined
   /** Predictions whose horizon is not over. */
   readonly pending: number
   /** Estimated bytes of the series and of what is kept beside it. */
@@ -238,6 +240,7 @@ export class Predictor {
       openTransactions: transactions.open,
       multiKeyTransactions: transactions.finished,
       bytes: this.#recorder.bytes,
+      newestAt: series.newest < 0 ? undefined : series.newest * series.intervalMs,
       ...this.#recommender.metrics,
     }
   }
