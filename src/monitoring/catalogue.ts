@@ -90,7 +90,7 @@ export const CATALOGUE: readonly MetricDefinition[] = [
     'counter',
     'operations',
     [],
-    'getMany and setMany of two keys or more.',
+    'Calls of getMany and setMany with two keys or more.',
   ),
   metric(
     'router_crossing_requests_total',
