@@ -24,8 +24,8 @@ interface ObserverOf {
 export interface OtelMeter {
   createObservableCounter(name: string, options?: { description?: string; unit?: string }): unknown
   createObservableGauge(name: string, options?: { description?: string; unit?: string }): unknown
-  addBatchObservableCallback(callback: (result: never) => void, observables: never): void
-  removeBatchObservableCallback(callback: (result: never) => void, observables: never): void
+  addBatchObservableCallback(callback: never, observables: never): void
+  removeBatchObservableCallback(callback: never, observables: never): void
 }
 export interface OtelSpan {
   end(): void
@@ -89,8 +89,8 @@ export function meterReadings(meter: OtelMeter, readings: () => readonly Reading
     }
   }
   const observables = [...instruments.values()] as never
-  meter.addBatchObservableCallback(callback, observables)
-  return () => meter.removeBatchObservableCallback(callback, observables)
+  meter.addBatchObservableCallback(callback as never, observables)
+  return () => meter.removeBatchObservableCallback(callback as never, observables)
 }
 
 export interface TraceOptions {

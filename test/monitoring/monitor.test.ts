@@ -185,7 +185,7 @@ describe('with OpenTelemetry', () => {
     const spans = new InMemorySpanExporter()
     const provider = new BasicTracerProvider({ spanProcessors: [new SimpleSpanProcessor(spans)] })
     const all = await deployment()
-    const openTelemetry = { api, tracer: provider.getTracer('test'), operations } as never
+    const openTelemetry = { api, tracer: provider.getTracer('test'), operations }
     const monitoring = monitor({ router: all.router, openTelemetry })
     return { ...all, spans, provider, monitoring }
   }
@@ -241,7 +241,7 @@ describe('with OpenTelemetry', () => {
     const provider = new MeterProvider({ readers: [reader] })
     const { router } = await deployment()
     for (let i = 0; i < 32; i++) await router.set(`k${i}`, 1)
-    const monitoring = monitor({ router, openTelemetry: { meter: provider.getMeter('test') as never } })
+    const monitoring = monitor({ router, openTelemetry: { meter: provider.getMeter('test') } })
     await reader.forceFlush()
     const metrics = exporter
       .getMetrics()
