@@ -16,6 +16,8 @@ const REFINEMENTS = 400
 /** Exchanges in a plan, and items that one is sought for each time. */
 const MOST_SWAPS = 64
 const SWAPPED = 24
+/** Items that are tried between two rests. */
+const BLOCK = 8
 /** Shards that a clump is tried on. */
 const CLUMP_TARGETS = 3
 
@@ -50,7 +52,7 @@ export class Planner {
     await this.#drain(pace)
     const limit = Math.min(maxMoves, items) + REFINEMENTS + this.#shortlist.looks
     for (let step = 0; step < limit; step++) {
-      if (!this.#step()) break
+      if (!(await this.#step(pace))) break
       const rest = pace.rest()
       if (rest) await rest
     }
@@ -76,14 +78,14 @@ export class Planner {
   }
 
   /** Makes the best moves there are; false if none is worth it. */
-  #step(): boolean {
+  async #step(pace: Pace): Promise<boolean> {
     this.#shortlist.priceShards()
     const fresh = this.#pool.length === 0
     if (fresh) {
       const { table, input } = this.layout
       this.#pool = this.#shortlist.candidates(table.peak() > 1 + input.tolerance)
     }
-    const made = this.#best(this.#pool)
+    const made = await this.#best(this.#pool, pace)
     // To look through all items costs far more than to look once more at those that were promising.
     if (made > 0 || !fresh) {
       if (made === 0) this.#pool = []
@@ -94,17 +96,19 @@ export class Planner {
       this.#pool = []
       return true
     }
-    const swapped = this.#swap(this.#pool)
+    const swapped = await this.#swap(this.#pool, pace)
     this.#pool = []
     return swapped
   }
 
   /** Makes the best moves among these items; how many. */
-  #best(pool: readonly number[]): number {
+  async #best(pool: readonly number[], pace: Pace): Promise<number> {
     const layout = this.layout
     const { objective, graph, fixed } = layout.input
     const found: Found[] = []
-    for (const item of pool) {
+    for (const [k, item] of pool.entries()) {
+      const rest = k % BLOCK === 0 ? pace.rest() : undefined
+      if (rest) await rest
       let best: Found | undefined
       const consider = (items: number[], to: number) => {
         const score = this.#score(items, to)
@@ -145,13 +149,15 @@ export class Planner {
   }
 
   /** Exchanges two items where no single move helps any more: the best exchange of a promising item for a smaller one. */
-  #swap(pool: readonly number[]): boolean {
+  async #swap(pool: readonly number[], pace: Pace): Promise<boolean> {
     const layout = this.layout
     const { open } = layout.input
     if (this.#swaps++ >= MOST_SWAPS) return false
     const onShard = this.#shortlist.byShard()
     let best: { item: number; other: number; gain: number } | undefined
     for (const item of pool.slice(0, SWAPPED)) {
+      const rest = pace.rest()
+      if (rest) await rest
       if (!layout.leads(item) || !open[layout.assignment[item]!]) continue
       for (const to of this.#shortlist.targets(item))
         for (const other of this.#shortlist.partners(item, onShard[to]!)) {

@@ -51,6 +51,19 @@ describe('the planner', () => {
     expect(made.layout.table.peak()).toBeLessThan(1.06)
   })
 
+  test('asks for a rest within a step, not only between two', async () => {
+    let asked = 0
+    const clock = new ManualClock()
+    const now = clock.now.bind(clock)
+    clock.now = () => {
+      asked++
+      return now()
+    }
+    const made = planner(crowd(4, 60, 4), new Array(60).fill(0), 4, { maxLoadShare: 0 })
+    expect(await made.plan(new Pace(clock))).toEqual([])
+    expect(asked).toBeGreaterThan(8)
+  })
+
   test('moves nothing where all is even', async () => {
     const loads = Array.from({ length: 16 }, () => [10, 10])
     const shardOf = loads.map((_, k) => k % 4)
