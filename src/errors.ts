@@ -41,6 +41,8 @@ export const ErrorCode = {
   LEASE_HELD: 'LEASE_HELD',
   /** The resharding was cancelled before its cutover. */
   CANCELLED: 'CANCELLED',
+  /** The keys of one command have different tags, and may lie on different shards. Nothing was changed. */
+  KEYS_APART: 'KEYS_APART',
   /** The store does not support what was asked of it. */
   NOT_SUPPORTED: 'NOT_SUPPORTED',
   /** A snapshot that cannot be read: cut, altered, or of a newer version. */

@@ -74,6 +74,7 @@ export type { RedirectEvent, RefusalEvent, ReshardingEvent, RouterEvents } from 
 export type { EntryToSet } from './router/many'
 export type { AddShardOptions, DrainShardOptions } from './router/membership'
 export type { RouterMetrics, SegmentMetrics, ShardMetrics } from './router/metrics'
+export type { KeyPage, NativeAnswers, NativeCommands } from './router/native-commands'
 export type { AccessListener } from './router/observers'
 export type { DeleteOptions, OperationLabels, SetOptions, UpdateOptions } from './router/operation-options'
 export type { Versioned } from './router/operations'
@@ -86,7 +87,14 @@ export type {
 } from './router/resharding'
 export type { ReshardingOptions, RollbackOptions } from './router/resharding-options'
 export { type EntriesOptions, ShardRouter } from './router/router'
-export type { ShardStore, ShardSupports } from './shard-store'
+export type {
+  CommandSet,
+  NativeCommand,
+  NativeFailure,
+  NativeReply,
+  ShardStore,
+  ShardSupports,
+} from './shard-store'
 export type { Topology, TopologyStore } from './topology-store'
 export type { AccessLogEntry } from './tracking/access-log'
 export { accessScore, type ScoreOptions } from './tracking/access-score'

@@ -87,11 +87,15 @@ export interface ShardSupports {
   readonly maxValueBytes: number
   /** Keys may hold U+0000. */
   readonly nulInKeys: boolean
+  /** Runs the commands of this kind of server inside its fence: operations of kind 'commands', scans that want 'keys'. */
+  readonly commands?: CommandSet
   /** Beginnings of keys that it keeps for its own records. */
   readonly reservedPrefixes?: readonly string[]
   /** It takes in values that come in parts. Without it they are sent whole. */
   readonly parts?: boolean
 }
+
+export type CommandSet = 'redis'
 
 export interface ShardBinding {
   readonly topologyId: string
@@ -120,6 +124,31 @@ export type Operation =
       readonly ifVersion?: Version
     }
   | { readonly kind: 'delete'; readonly ifVersion?: Version }
+  | {
+      /** Only of stores that declare `supports.commands`: in their order, in one atomic step. */
+      readonly kind: 'commands'
+      readonly commands: readonly NativeCommand[]
+      /** Whether any of them may change anything. */
+      readonly writes: boolean
+    }
+
+/** A command of the server that a store stands for. A failed one does not end those after it. */
+export interface NativeCommand {
+  /** Its name and its arguments. */
+  readonly argv: readonly (string | Uint8Array)[]
+  /** Where in argv the keys are that it only reads, and those that it may change: all of the call's tag. */
+  readonly reads: readonly number[]
+  readonly writes: readonly number[]
+}
+
+export type NativeReply = Uint8Array | string | number | null | NativeFailure | readonly NativeReply[]
+
+/** What the server answered to a command that it did not carry out, in its own words. */
+export interface NativeFailure {
+  readonly error: string
+  /** The key lies on the server, but was never written through a store: the command was not tried. */
+  readonly foreign?: string
+}
 
 /** One client operation: it names the segment and epoch that the caller believes in. */
 export interface Call extends SegmentAt {
@@ -145,6 +174,8 @@ export interface Done {
   readonly applied: boolean
   /** Of a get that found the key: when it expires, ms since the epoch; 0, or left out by a store without TTL: never. */
   readonly expiresAt?: number
+  /** Of commands: an answer for each. */
+  readonly replies?: readonly NativeReply[]
 }
 
 /** 'Not mine' or 'not now': no effect, and all that the shard knows of who governs the key. */
@@ -190,7 +221,8 @@ export interface Entry {
 
 export interface ScanRequest extends SegmentAt {
   readonly as: ReadAs
-  readonly want: 'values' | 'digests'
+  /** 'keys': neither; only of stores that declare `supports.commands`. */
+  readonly want: 'values' | 'digests' | 'keys'
   /** Only these keys, in one page unless one comes in parts; absent ones are left out. */
   readonly keys?: readonly { readonly key: string; readonly tag: string }[]
   /** Where the page before ended; opaque. */

@@ -319,7 +319,7 @@ function rangeOf(at: SegmentAt, record: FenceRecord) {
   return record.carved.size === 0 ? {} : { without: (tag: string) => record.carved.has(tag) }
 }
 
-function toEntry(entry: StoredEntry, want: 'values' | 'digests'): Entry {
+function toEntry(entry: StoredEntry, want: ScanRequest['want']): Entry {
   const { key, tag, version, expiresAt, value } = entry
   return want === 'values'
     ? { key, tag, version, expiresAt, value }

@@ -8,6 +8,7 @@ import type {
   Entry,
   EraseRequest,
   IngestRequest,
+  Operation,
   ScanRequest,
   SegmentAt,
   ShardSupports,
@@ -36,11 +37,20 @@ export class RequestChecks {
   readonly #keyRules: KeyRules
   readonly #maxValueBytes: number
   readonly #parts: boolean
+  readonly #commands: boolean
 
-  constructor({ maxKeyBytes, maxValueBytes, nulInKeys, reservedPrefixes, parts = false }: ShardSupports) {
+  constructor({
+    maxKeyBytes,
+    maxValueBytes,
+    nulInKeys,
+    reservedPrefixes,
+    parts = false,
+    commands,
+  }: ShardSupports) {
     this.#parts = parts
     this.#keyRules = { maxBytes: maxKeyBytes, nul: nulInKeys, reserved: reservedPrefixes }
     this.#maxValueBytes = maxValueBytes
+    this.#commands = commands !== undefined
   }
 
   calls(calls: readonly Call[]): void {
@@ -58,12 +68,34 @@ export class RequestChecks {
     if (proof !== undefined) checkProof(proof, 'proof')
     const kind: unknown = operation?.kind
     if (kind === 'get' || kind === 'has') return
+    if (kind === 'commands' && this.#commands) {
+      this.#commandsOf(operation as Extract<Operation, { kind: 'commands' }>)
+      return
+    }
     if (kind !== 'set' && kind !== 'delete')
       throw invalid('operation.kind', `must be get, has, set or delete, not ${shown(kind)}`)
     if (operation.kind === 'set') this.#value(operation.value, operation.expiresAt, 'operation')
     const { ifVersion } = operation as { ifVersion?: unknown }
     if (ifVersion !== undefined && !(typeof ifVersion === 'number' && Number.isFinite(ifVersion)))
       throw invalid('operation.ifVersion', `must be a version, not ${shown(ifVersion)}`)
+  }
+
+  #commandsOf({ commands }: Extract<Operation, { kind: 'commands' }>): void {
+    checkList(commands, 'operation.commands')
+    for (const [i, { argv, reads, writes }] of commands.entries()) {
+      const field = `operation.commands[${i}]`
+      for (const list of [argv, reads, writes]) checkList(list, field)
+      for (const place of [...reads, ...writes]) checkKey(String(argv[place]), this.#keyRules, field)
+      for (const it of argv) {
+        const bytes = typeof it === 'string' ? Buffer.byteLength(it) : it.byteLength
+        if (bytes > this.#maxValueBytes)
+          throw new ForeshardError(
+            ErrorCode.INVALID_VALUE,
+            `${field} has an argument of ${bytes} bytes; this store takes at most ${this.#maxValueBytes}`,
+            { field },
+          )
+      }
+    }
   }
 
   step(at: SegmentAt, command: FenceCommand): void {
@@ -116,7 +148,7 @@ export class RequestChecks {
     if (role !== 'owner' && role !== 'source' && role !== 'target')
       throw invalid('as.role', `must be owner, source or target, not ${shown(role)}`)
     checkNumber(as.role === 'owner' ? as.epoch : as.ticket, as.role === 'owner' ? 'as.epoch' : 'as.ticket')
-    if (want !== 'values' && want !== 'digests')
+    if (want !== 'values' && want !== 'digests' && !(want === 'keys' && this.#commands))
       throw invalid('want', `must be values or digests, not ${shown(want)}`)
     checkCursor(cursor)
     checkLimit(limit, 'limit')

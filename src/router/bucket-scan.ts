@@ -16,6 +16,8 @@ export interface BucketScanOptions {
   /** Entries a page. */
   readonly pageKeys: number
   readonly pageBytes: number
+  /** Default 'values'. */
+  readonly want?: 'values' | 'keys'
 }
 
 /** A segment's owner, by the owner's own word: the shard, and the fence as it stood when it was asked. */
@@ -72,7 +74,7 @@ export class BucketScan {
 
   /** All pages of a segment at one epoch; false where it changed hands in between. */
   async *#scan(segment: SegmentId, { shard, record }: Owner): AsyncGenerator<Entry[], boolean> {
-    const { shards, view, pageKeys, pageBytes } = this.#options
+    const { shards, view, pageKeys, pageBytes, want = 'values' } = this.#options
     const at = { segment, bucketId: this.#bucketId }
     let cursor: string | undefined
     do {
@@ -80,7 +82,7 @@ export class BucketScan {
       const store = shards.serving(shard)
       const as = { role: 'owner', epoch: record.epoch } as const
       const page = await store
-        .scan({ ...at, as, want: 'values', cursor, limit: pageKeys, maxBytes: pageBytes })
+        .scan({ ...at, as, want, cursor, limit: pageKeys, maxBytes: pageBytes })
         .catch((error) => {
           throw meaningOf(error, id, false)
         })

@@ -12,18 +12,21 @@ export interface EntryListingOptions extends BucketScanOptions {
 const FENCES_AT_ONCE = 1024
 
 /**
- * Pages of all live entries whose keys may start with `prefix`, bucket after bucket. The next few buckets are read ahead by
+ * Pages of all live entries whose keys may start with `prefix`, bucket after bucket, from the bucket `from` on. The next few buckets are read ahead by
  * one page each, so that memory stays bounded whatever their size.
  */
 export async function* listEntries(
   prefix: string,
   options: EntryListingOptions,
+  from = 0,
 ): AsyncGenerator<readonly Entry[]> {
   const { view } = options
   // A tag that is written out in the prefix is the tag of every key that starts with it.
   const tag = hashTag(prefix)
   const buckets =
-    tag === undefined ? Array.from({ length: view.buckets }, (_, i) => i) : [view.bucketOfTag(tag)]
+    tag === undefined
+      ? Array.from({ length: Math.max(0, view.buckets - from) }, (_, i) => from + i)
+      : [view.bucketOfTag(tag)]
   const scans = startScans(buckets, options)
   /** Scans under way, the one that is yielded from first, each with its next page on the way. */
   const ahead: { pages: AsyncGenerator<Entry[]>; next: Promise<IteratorResult<Entry[]>> }[] = []

@@ -2,7 +2,7 @@ import type { Clock, Random } from '../clock'
 import { ErrorCode, ForeshardError, invalid, shown } from '../errors'
 import { checkKey } from '../placement/key'
 import { isTagSegment } from '../placement/segment'
-import type { Operation } from '../shard-store'
+import type { NativeCommand, NativeReply, Operation } from '../shard-store'
 import type { Tracker } from '../tracking/tracker'
 import type { TrackingAttributes } from '../tracking/tracking-attributes'
 import type { Codec } from './codec'
@@ -186,6 +186,23 @@ export class Operations {
     return { sequenceNumber: done.seq, bucketId, segment, accessScore, version: done.version }
   }
 
+  /** Tracks commands of a store's server: an access of each key that they name. */
+  commanded(
+    outcome: Outcome,
+    commands: readonly NativeCommand[],
+    replies: readonly NativeReply[],
+    labels?: OperationLabels,
+  ): void {
+    for (const [i, { argv, reads, writes }] of commands.entries()) {
+      const reply = replies[i]
+      let bytes = 0
+      if (writes.length > 0) for (const it of argv) bytes += it.length
+      else if (reply instanceof Uint8Array) bytes = reply.byteLength
+      for (const place of reads) this.#record(outcome, false, bytes, labels, String(argv[place]))
+      for (const place of writes) this.#record(outcome, true, bytes, labels, String(argv[place]))
+    }
+  }
+
   decode(bytes: Uint8Array): unknown {
     return this.#codec.decode(bytes)
   }
@@ -209,8 +226,14 @@ export class Operations {
     return data
   }
 
-  #record({ call }: Outcome, write: boolean, bytes: number, labels: OperationLabels | undefined): number {
-    const { key, segment, bucketId } = call
+  #record(
+    { call }: Outcome,
+    write: boolean,
+    bytes: number,
+    labels: OperationLabels | undefined,
+    key = call.key,
+  ): number {
+    const { segment, bucketId } = call
     const now = this.#clock.now()
     const tag = isTagSegment(segment) ? call.tag : undefined
     if (this.#observers.any)

@@ -1,11 +1,11 @@
 import { setMaxListeners } from 'node:events'
-import { Breather, type Clock } from '../clock'
+import { Breather, type Clock, type Random } from '../clock'
 import { invalid, shown } from '../errors'
 import type { ReshardingProgress, ReshardingReport } from '../migrator/progress'
 import { checkFields, type Fields } from '../options'
 import type { Location, Placement } from '../placement/assignment'
 import type { ShardAssignmentMap, ShardId } from '../placement/segment'
-import type { ShardStore } from '../shard-store'
+import type { CommandSet, ShardStore } from '../shard-store'
 import type { HistoryEntry } from '../topology-store'
 import type { TrackingAttributes } from '../tracking/tracking-attributes'
 import { closedError } from './dispatcher'
@@ -14,6 +14,7 @@ import { RouterEmitter, type RouterEvents } from './events'
 import { type EntryToSet, getMany, setMany } from './many'
 import type { AddShardOptions, DrainShardOptions } from './membership'
 import { accessScoreOf, measure, type RouterMetrics } from './metrics'
+import { NativeCommands } from './native-commands'
 import type { AccessListener } from './observers'
 import { openDeployment } from './opening'
 import type { DeleteOptions, OperationLabels, SetOptions, UpdateOptions } from './operation-options'
@@ -42,6 +43,7 @@ export class ShardRouter {
   readonly #events: RouterEmitter
   readonly #abort: AbortController
   readonly #clock: Clock
+  readonly #random: Random
   readonly #closeMs: number
   #closing: Promise<void> | undefined
 
@@ -71,6 +73,7 @@ export class ShardRouter {
     this.#events = events
     this.#abort = abort
     this.#clock = options.clock
+    this.#random = options.random
     this.#closeMs = options.closeMs
     parts.feed.start(options.clock, options.random, options.pollMs)
     parts.readmission.start(options.pollMs)
@@ -148,6 +151,16 @@ export class ShardRouter {
         if (key.startsWith(prefix)) yield [key, this.#parts.operations.decode(value!) as T]
       }
     }
+  }
+
+  /**
+   * The commands of the servers that the shards are, for wrappers that have the shape of such a server's client.
+   * @throws NOT_SUPPORTED naming a shard whose store does not run them.
+   */
+  nativeCommands(set: CommandSet): NativeCommands {
+    this.#open()
+    const { signal } = this.#abort
+    return new NativeCommands(set, { ...this.#parts, clock: this.#clock, random: this.#random, signal })
   }
 
   /** Where a key is believed to be. No I/O: an operation may find that it has moved. */

@@ -1,7 +1,7 @@
 import { ErrorCode, ForeshardError, invalid, isForeshardError } from '../errors'
 import { type KeyRules, OWN_PREFIX } from '../placement/key'
 import type { ShardId } from '../placement/segment'
-import type { Answer, ShardStore } from '../shard-store'
+import type { Answer, CommandSet, ShardStore } from '../shard-store'
 import type { Aimed, View } from './view'
 
 /** A shard as this router uses it. */
@@ -54,6 +54,11 @@ export class ShardSet {
   /** The shard whose store cannot keep what can expire, if there is one. */
   get withoutTtl(): ShardId | undefined {
     return this.#shards.find(({ store }) => store && !store.supports.ttl)?.id
+  }
+
+  /** The shard whose store does not run these commands, if there is one. */
+  without(commands: CommandSet): ShardId | undefined {
+    return this.#shards.find(({ store }) => store && store.supports.commands !== commands)?.id
   }
 
   /** `incarnation`: as which the store was opened; it serves when it is admitted. */
@@ -150,7 +155,11 @@ export class ShardSet {
 }
 
 function isWrite({ operation }: Aimed): boolean {
-  return operation.kind === 'set' || operation.kind === 'delete'
+  return (
+    operation.kind === 'set' ||
+    operation.kind === 'delete' ||
+    (operation.kind === 'commands' && operation.writes)
+  )
 }
 
 export function noStore(shard: ShardId): ForeshardError {

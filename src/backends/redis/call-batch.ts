@@ -73,7 +73,7 @@ export function decodeAnswer(call: Call, reply: readonly Reply[], at: number): A
   }
 }
 
-function refusal(call: Call, reason: string, detail: Reply): Answer {
+export function refusal(call: Call, reason: string, detail: Reply): Answer {
   if (reason === 'type')
     throw new ForeshardError(
       ErrorCode.NOT_SUPPORTED,

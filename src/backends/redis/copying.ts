@@ -299,7 +299,7 @@ function entryOf(
   meta: string,
   reply: readonly Reply[],
   at: number,
-  want: 'values' | 'digests',
+  want: ScanRequest['want'],
 ): Entry {
   const value = reply[at] as Buffer
   const format = String(reply[at + 1])

@@ -1,2 +1,6 @@
 export { type RedisStoreOptions, redisStore } from './redis-store'
 export { type RedisTopologyOptions, redisTopology } from './redis-topology'
+export type { ScriptDefinition } from './sharded/command-methods'
+export type { CommandRouter } from './sharded/command-router'
+export { ReplyError } from './sharded/replies'
+export { type ShardedRedis, type ShardedRedisOptions, shardedRedis } from './sharded/sharded-redis'

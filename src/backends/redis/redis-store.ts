@@ -25,9 +25,12 @@ import { checkTimeAndChance } from '../injected'
 import { RequestChecks } from '../request-checks'
 import { CallQueue } from './call-queue'
 import { connectionOf } from './client'
+import { isCommandCall } from './command-batch'
+import { CommandQueue } from './command-queue'
 import type { Reply } from './connection'
 import { eraseSegment, ingestBatch, readChanges, readNamed, readPage } from './copying'
 import { nameOf, recordOf, segmentNamed } from './fence-fields'
+import { listKeys } from './key-listing'
 import { FENCES_LUA, FOUND_LUA, STEP_LUA } from './lua/step'
 import { RedisAdoption } from './redis-adoption'
 import { checkFlag, checkPrefix } from './redis-options'
@@ -81,6 +84,7 @@ class RedisStore implements ShardStore {
   readonly #server: ShardServer
   readonly #checks: RequestChecks
   readonly #calls: CallQueue
+  readonly #commands: CommandQueue
   readonly #replicas: RedisStoreOptions['replicas']
   /** How many have it open: each closes for itself alone. */
   #openers = 0
@@ -106,6 +110,8 @@ class RedisStore implements ShardStore {
       maxValueBytes,
       nulInKeys: true,
       parts: true,
+      // Under another clock than its own the server could not end what a command gives a time to live.
+      ...(clock ? {} : { commands: 'redis' }),
       reservedPrefixes: prefix.startsWith(OWN_PREFIX) ? [OWN_PREFIX] : [OWN_PREFIX, prefix],
     }
     this.#checks = new RequestChecks(this.supports)
@@ -114,6 +120,7 @@ class RedisStore implements ShardStore {
     this.#server = new ShardServer(connection, { prefix, cache, clock, newId })
     this.adoption = new RedisAdoption(connection, this.#server, prefix)
     this.#calls = new CallQueue(this.#server)
+    this.#commands = new CommandQueue(this.#server)
   }
 
   async open(binding: ShardBinding): Promise<{ incarnation: string }> {
@@ -145,7 +152,12 @@ class RedisStore implements ShardStore {
     }
     // A proof activates the import that it fits; where it fits none the call is answered by what stands.
     if (proofs) await Promise.all(proofs)
-    return this.#calls.execute(calls)
+    if (!calls.some(isCommandCall)) return this.#calls.execute(calls)
+    return Promise.all(
+      calls.map(async (call) =>
+        isCommandCall(call) ? this.#commands.execute(call) : (await this.#calls.execute([call]))[0]!,
+      ),
+    )
   }
 
   async step(at: SegmentAt, command: FenceCommand): Promise<StepAnswer> {
@@ -207,6 +219,7 @@ class RedisStore implements ShardStore {
   async scan(request: ScanRequest): Promise<Page> {
     this.#ready()
     this.#checks.scan(request)
+    if (request.want === 'keys') return listKeys(this.#server, request)
     return request.keys ? readNamed(this.#server, request, request.keys) : readPage(this.#server, request)
   }
 

@@ -54,7 +54,7 @@ export class Script {
   #for(run: string) {
     let made = this.#made.get(run)
     if (made) return made
-    const text = run === '' ? this.#source : comparing(run) + this.#source
+    const text = run === '' ? this.#source : withComparison(run, this.#source)
     made = { text, sha: createHash('sha1').update(text).digest('hex') }
     if (this.#made.size === LIVES) this.#made.clear()
     this.#made.set(run, made)
@@ -67,13 +67,12 @@ function markOf(run: string): string {
   return `\0run ${run}`
 }
 
-function comparing(run: string): string {
-  return `
-if ARGV[#ARGV] == '\\0run ${run}' then
-  ARGV[#ARGV] = nil
-  if not string.find(redis.call('INFO', 'server'), 'run_id:${run}', 1, true) then
-    return redis.error_reply('${ELSEWHERE}')
-  end
-end
-`
+/** On the line where the source begins, so that its lines keep their numbers; after the flags, if it declares some. */
+function withComparison(run: string, source: string): string {
+  const flags = /^#![^\n]*\n/.exec(source)?.[0] ?? ''
+  const comparison =
+    `if ARGV[#ARGV] == '\\0run ${run}' then ARGV[#ARGV] = nil ` +
+    `if not string.find(redis.call('INFO', 'server'), 'run_id:${run}', 1, true) then ` +
+    `return redis.error_reply('${ELSEWHERE}') end end `
+  return flags + comparison + source.slice(flags.length)
 }

@@ -15,6 +15,9 @@ const FORMAT = '1'
 /** The one key whose name does not begin with the prefix: it remembers the prefix. */
 const MARKER = OWN_PREFIX
 
+/** What a server says of a script that it cannot compile. */
+export class UncompilableScript extends Error {}
+
 export interface ShardServerOptions {
   readonly prefix: string
   readonly cache: boolean
@@ -131,6 +134,22 @@ export class ShardServer {
         this.#looking = undefined
       })
     return this.#looking
+  }
+
+  /**
+   * Has the server compile a script, without running it. The answer to one that does not compile is
+   * UncompilableScript with the server's words.
+   */
+  async compile(text: string): Promise<void> {
+    if (!this.#connection.ready) throw this.#unavailable('is not connected')
+    try {
+      await this.#connection.send(['SCRIPT', 'LOAD', text])
+    } catch (error) {
+      const message = error instanceof Error ? error.message : String(error)
+      if (/compiling script|shebang|script flag|engine/i.test(message)) throw new UncompilableScript(message)
+      // Nothing was asked but whether it compiles.
+      throw this.#unavailable(`does not answer: ${message}`, error)
+    }
   }
 
   /** Waits until so many replicas have what was written. @throws a failure of unknown outcome where they have not. */
