@@ -10,7 +10,7 @@ import diagnostics from 'node:diagnostics_channel'
 export interface OperationContext {
   /** `metrics().name` of the router. */
   readonly router: string
-  readonly kind: 'get' | 'has' | 'set' | 'delete' | 'many'
+  readonly kind: 'get' | 'has' | 'set' | 'delete' | 'commands' | 'many'
   /** Absent for many. */
   readonly key?: string
   readonly keys: number

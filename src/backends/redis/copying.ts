@@ -49,7 +49,10 @@ const SCRIPTS_A_PAGE = 16
 const WHOLE = ['', 'redis-dump']
 const ELEMENTS = 'redis-elements'
 
-export async function readPage(server: ShardServer, request: ScanRequest): Promise<Page> {
+/** Of entries with something in them. */
+type CopyRequest = ScanRequest & { readonly want: 'values' | 'digests' }
+
+export async function readPage(server: ShardServer, request: CopyRequest): Promise<Page> {
   const { limit, maxBytes = Number.MAX_SAFE_INTEGER, want } = request
   let { after, last, value } = request.cursor === undefined ? BEGINNING : parseCursor(request.cursor)
   const entries: Entry[] = []
@@ -92,7 +95,7 @@ export async function readPage(server: ShardServer, request: ScanRequest): Promi
 
 export async function readNamed(
   server: ShardServer,
-  request: ScanRequest,
+  request: CopyRequest,
   keys: readonly { readonly key: string; readonly tag: string }[],
 ): Promise<Page> {
   const { want } = request

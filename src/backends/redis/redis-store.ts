@@ -219,8 +219,10 @@ class RedisStore implements ShardStore {
   async scan(request: ScanRequest): Promise<Page> {
     this.#ready()
     this.#checks.scan(request)
-    if (request.want === 'keys') return listKeys(this.#server, request)
-    return request.keys ? readNamed(this.#server, request, request.keys) : readPage(this.#server, request)
+    const { want, keys } = request
+    if (want === 'keys') return listKeys(this.#server, request)
+    const copied = { ...request, want }
+    return keys ? readNamed(this.#server, copied, keys) : readPage(this.#server, copied)
   }
 
   async changes(request: ChangesRequest): Promise<Changes> {

@@ -1,3 +1,6 @@
+import { CHANGE_LOG_LUA, ELEMENTS_LUA } from './change-log'
+import { PARTS_LUA } from './parts'
+
 /**
  * Native commands under the fence: what lua/execute.ts is for get and set, for any command of Redis. Fence check, the
  * commands and the upkeep of their keys' records are one script.
@@ -20,6 +23,7 @@
  */
 const COMMAND_BODY = `
 local call, rpcall, find, match, format, sub = redis.call, redis.pcall, string.find, string.match, string.format, string.sub
+${PARTS_LUA}${CHANGE_LOG_LUA}${ELEMENTS_LUA}
 local expiries = K[1]
 -- The last moment that a Date knows: a move could carry nothing later.
 local END_OF_TIME = 8640000000000000
@@ -48,6 +52,28 @@ local function ending(key)
     call('PEXPIREAT', key, format('%.0f', at))
   end
   return at
+end
+
+local function step_length(at) return tonumber(match(A[at], '^%l(%d+)')) end
+
+-- Logs the change of a key, as the elements that were named where it is large: each with a seq of its own, since a page
+-- of the log ends between two. Returns the seq of the last one.
+local function logged(log, seq, tag, key, change)
+  local kind = change and call('TYPE', key).ok
+  if change and COUNT[kind] and isLarge(key, kind) then
+    local args = {}
+    for i = change[2] + 3, change[2] + step_length(change[2]) do args[#args + 1] = A[i] end
+    local first = seq
+    for _, element in ipairs(change[1](args, change[3])) do
+      if element then
+        seq = seq + 1
+        call('ZADD', log, format('%.0f', seq), elementMember(tag, key, element))
+      end
+    end
+    if seq > first then return seq end
+  end
+  call('ZADD', log, format('%.0f', seq + 1), keyMember(tag, key))
+  return seq + 1
 end
 
 -- Answers that a server gives instead of trying.
@@ -82,6 +108,7 @@ for k = 2, #K do
 
   local f = call('HMGET', bucket, unpack(fields))
   local x = f[3]
+  local logs = x and find(x, 'L', 1, true) == 1
   local refused = f[1] ~= epoch and 'elsewhere'
   if not refused and x ~= '' then
     if find(x, ',', 1, true) and find(x .. ',', ',' .. cjson.encode(tag) .. ',', 1, true) then
@@ -97,7 +124,7 @@ for k = 2, #K do
     out[k - 1] = { false, refused,
       call('HMGET', bucket, '#s', '#x', '#r', own .. 's', own .. 'x', own .. 'r') }
   else
-    local replies, touched, ours, failed, large = { '' }, {}, {}, false, ''
+    local replies, touched, ours, alive, failed, large = { '' }, {}, {}, {}, false, ''
     for s = 1, count do
       local step = steps[s]
       local at, reply, hidden = step.at, nil, nil
@@ -106,6 +133,12 @@ for k = 2, #K do
         if ours[key] == nil then ours[key] = (f[place[key]] or call('EXISTS', key) == 0) and true or false end
         if not ours[key] then
           if step.written[i] then reply = { err = 'FOREIGN ' .. key } else hidden = true end
+        end
+      end
+      if logs then
+        for i, place_of in ipairs(step.keys) do
+          local key = A[at + place_of]
+          if step.written[i] and alive[key] == nil then alive[key] = call('EXISTS', key) == 1 end
         end
       end
       if not reply then
@@ -123,17 +156,19 @@ for k = 2, #K do
         else
           reply = rpcall(unpack(A, from, to))
         end
-        local denied
+        local denied, erred
         if type(reply) == 'table' and reply.err then
           denied = DENIED[match(reply.err, '^-?(%u+) ')] and step.kind ~= 'e'
-          failed = true
+          failed, erred = true, true
         end
         if not denied then
           for i, place_of in ipairs(step.keys) do
             local key = A[at + place_of]
-            if step.written[i] and not touched[key] then
-              touched[#touched + 1] = key
-              touched[key] = true
+            if step.written[i] then
+              -- How it changed is known where one command named what it changed in what was there before.
+              local names = alive[key] and step.kind == 'w' and not erred and NAMED[string.upper(A[at + 1])]
+              if touched[key] == nil then touched[#touched + 1] = key else names = false end
+              touched[key] = names and { names, at, reply } or false
             end
           end
         end
@@ -155,7 +190,8 @@ for k = 2, #K do
       local had = meta and find(meta, '^%d+ [^0]')
       local at = ending(key)
       if at ~= -2 or meta then
-        seq = seq + 1
+        local known = tag == key and '' or tag
+        if logs then seq = logged(bucket .. ':l' .. p, seq, known, key, at ~= -2 and touched[key]) else seq = seq + 1 end
         local fresh = format('%.0f', seq)
         local id = match(bucket, '%d+$')
         if at == -2 then
@@ -164,15 +200,12 @@ for k = 2, #K do
           if had then call('ZREM', expiries, id .. ':' .. key) end
         else
           local expiry = at == -1 and '0' or format('%.0f', at)
-          call('HSET', bucket, ':' .. key, fresh .. ' ' .. expiry .. ' ' .. (tag == key and '' or tag))
+          call('HSET', bucket, ':' .. key, fresh .. ' ' .. expiry .. ' ' .. known)
           if not meta then call('ZADD', bucket .. ':o', call('HINCRBY', bucket, '*p', 1), key) end
           if at ~= -1 then
             expiring = expiring + 1
             call('ZADD', expiries, expiry, id .. ':' .. key)
           elseif had then call('ZREM', expiries, id .. ':' .. key) end
-        end
-        if find(x, 'L', 1, true) == 1 then
-          call('ZADD', bucket .. ':l' .. p, fresh, tag == key and ':' .. key or #tag .. ':' .. tag .. key)
         end
       end
     end
