@@ -18,7 +18,7 @@ export interface RowStoreOptions {
 /** What differs between maps. Versions are sequence numbers and entries expire, whatever the map. */
 export type RowSupports = Omit<
   ShardSupports,
-  'versions' | 'ttl' | 'multiProcess' | 'reservedPrefixes' | 'parts'
+  'versions' | 'ttl' | 'multiProcess' | 'reservedPrefixes' | 'parts' | 'commands'
 >
 
 const FIELDS: Fields<RowStoreOptions> = { supports: true, clock: true }
