@@ -98,8 +98,8 @@ await ofStore('memory', memoryStore(), 40_000, [
   [40_000, 64],
 ])
 const folder = mkdtempSync(join(tmpdir(), 'foreshard-overhead-'))
-await ofStore('LMDB', lmdbStore({ path: join(folder, 'a'), durability: 'process' }), 20_000, [
-  [500, 1],
+await ofStore('LMDB', lmdbStore({ path: join(folder, 'a'), durability: 'process' }), 6_400, [
+  [300, 1],
   [6_400, 64],
 ])
 rmSync(folder, { recursive: true })
