@@ -31,19 +31,19 @@ describe("the store of one's own", () => {
     ).toBeLessThanOrEqual(60)
   })
 
-  it('keeps the contract under node:test', async () => {
+  it('keeps the contract under node:test', { timeout: 180_000 }, async () => {
     const out = await run('--import', 'tsx', '--test', '--test-reporter', 'tap', suite('node'))
     expect(out).toMatch(new RegExp(`# pass ${PROMISES}\n# fail 0`))
   })
 
-  it('keeps the contract under vitest', async () => {
+  it('keeps the contract under vitest', { timeout: 180_000 }, async () => {
     const cli = join(root, 'node_modules/vitest/vitest.mjs')
     const out = await run(cli, 'run', '--root', root, '--config', 'examples/custom-store/vitest.config.ts')
     expect(out).toContain(`${PROMISES} passed`)
     expect(out).not.toContain('failed')
   })
 
-  it('keeps the contract under jest', async () => {
+  it('keeps the contract under jest', { timeout: 180_000 }, async () => {
     const folder = mkdtempSync(join(tmpdir(), 'foreshard-jest-'))
     try {
       // Jest reads no TypeScript by itself; it gets the bundle that a build would give it.

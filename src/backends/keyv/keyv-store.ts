@@ -57,5 +57,5 @@ export function keyvStore(keyv: object, options: KeyvStoreOptions = {}): ShardSt
   const id = Math.floor(random() * 2 ** 52).toString(36)
   const rows = new KeyvRows(texts, new KeyvLease(texts, clock, leaseMs, id))
   const supports = { atomicExecute: false, durable, maxKeyBytes, maxValueBytes, nulInKeys: false }
-  return rowStore(rows, { clock: options.clock, supports })
+  return rowStore(rows, { clock: options.clock, random, supports })
 }

@@ -1,5 +1,4 @@
-import { randomUUID } from 'node:crypto'
-import type { Clock } from '../../clock'
+import { type Clock, type Random, systemRandom } from '../../clock'
 import { invalid } from '../../errors'
 import { checkFields, type Fields } from '../../options'
 import type { ShardStore, ShardSupports } from '../../shard-store'
@@ -13,6 +12,7 @@ export interface RowStoreOptions {
   supports?: Partial<RowSupports>
   /** Judges expiries and holds; by default the clock of the first router that opens the store. */
   clock?: Clock
+  random?: Random
 }
 
 /** What differs between maps. Versions are sequence numbers and entries expire, whatever the map. */
@@ -21,7 +21,7 @@ export type RowSupports = Omit<
   'versions' | 'ttl' | 'multiProcess' | 'reservedPrefixes' | 'parts' | 'commands'
 >
 
-const FIELDS: Fields<RowStoreOptions> = { supports: true, clock: true }
+const FIELDS: Fields<RowStoreOptions> = { supports: true, clock: true, random: true }
 const SUPPORTS: Fields<RowSupports> = {
   atomicExecute: true,
   durable: true,
@@ -42,12 +42,12 @@ export function rowStore(map: RowMap, options: RowStoreOptions = {}): ShardStore
   if (typeof map?.get !== 'function' || typeof map.commit !== 'function')
     throw invalid('map', 'must be a RowMap: { get, commit, open?, close? }')
   checkFields(options, FIELDS, 'options')
-  const { supports = {}, clock } = options
+  const { supports = {}, clock, random = systemRandom } = options
   checkFields(supports, SUPPORTS, 'options.supports')
-  checkTimeAndChance(clock)
+  checkTimeAndChance(clock, random)
   return new LedgerStore(new RowLedger(map), {
     clock,
-    newIncarnation: () => `rows-${randomUUID()}`,
+    newIncarnation: () => `rows-${Math.floor(random() * 2 ** 48).toString(16)}`,
     supports: { ...DEFAULTS, ...supports, versions: 'sequence', ttl: true, multiProcess: false },
   })
 }

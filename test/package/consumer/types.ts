@@ -19,6 +19,7 @@ import {
   type TopologyStore,
   type TrackingAttributes,
 } from 'foreshard'
+import { KeyvForeshard, keyvStore } from 'foreshard/keyv'
 import { lmdbStore, lmdbTopology } from 'foreshard/lmdb'
 import { postgresStore, postgresTopology } from 'foreshard/postgres'
 import { redisStore, redisTopology } from 'foreshard/redis'
@@ -90,11 +91,13 @@ export async function application(client: object): Promise<void> {
 
   const stores: ShardStore[] = [
     memoryStore(),
+    keyvStore(client),
     redisStore(client),
     postgresStore(client),
     faultyStore(memoryStore(), { random: Math.random, clock: systemClock }),
   ]
   const topologies: TopologyStore[] = [redisTopology(client), postgresTopology(client)]
+  void [new KeyvForeshard(router), KeyvForeshard(router, { namespace: 'n' })]
   void [stores, topologies, checkLinearizable([]), simulation]
   try {
     await router.get('key')
