@@ -76,8 +76,11 @@ export class Copy {
       // In the order of seq: each batch leaves the copy as the source was at its last change, or later.
       await this.put(changes, { unthrottled })
       cursor = next
-      // The last change is there when its last part is.
-      if (next !== undefined) continue
+      // The last change is there when its last part is. A value that changes before that is begun again and again.
+      if (next !== undefined) {
+        if (changes.at(-1)?.entry?.part?.number === 0 && ++pages > patience) return
+        continue
+      }
       this.#seq = changes.at(-1)?.seq ?? seq
       if (this.#seq === seq || ++pages > patience) return
     }
