@@ -36,6 +36,9 @@ export function faultyStore(store: ShardStore, options: FaultOptions): FaultySto
   return {
     faults,
     supports: store.supports,
+    get incarnation() {
+      return store.incarnation
+    },
     open: (binding) => read(() => store.open(binding)),
     execute: (calls) => {
       const send = withRoom(calls.some(isSet), () => store.execute(calls))

@@ -32,6 +32,11 @@ export class Actor {
   async start(options: { maxHoldMs?: number; batchKeys?: number }): Promise<void> {
     const { deployment } = this.#stage
     this.#member = await deployment.start(undefined, { ...options, failpoint: (step) => this.#at(step) })
+    this.member.router.on('rescued', ({ shards, losses }) => {
+      const lost = losses.map(({ segment, shard, loss }) => `, ${segment} on ${shard} has lost ${loss}`)
+      if (losses.length > 0) this.#stage.judge.forgive()
+      this.#tell(`rescued ${shards.map(({ shard }) => shard).join(' ')}${lost.join('')}`)
+    })
     this.member.router.on('error', (error) => {
       // Of a shard out of reach it hears whenever it looks.
       if (codeOf(error) !== ErrorCode.SHARD_UNAVAILABLE) this.#tell(`hears of ${codeOf(error)}`)

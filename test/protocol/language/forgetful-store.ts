@@ -1,3 +1,4 @@
+import { ErrorCode, ForeshardError } from '../../../src/errors'
 import type { ShardBinding, ShardStore } from '../../../src/shard-store'
 
 type Change = 'execute' | 'step' | 'found' | 'ingest' | 'erase'
@@ -35,6 +36,34 @@ export class ForgetfulStore {
     const done = this.#done.slice(0, moment)
     this.#done = []
     for (const { method, args } of done) await this.#do(method, args)
+  }
+
+  /**
+   * Of a process: notices a restart when it is used, and then does nothing until it is opened again. What is asked of it goes
+   * to `store`. It is said to lose state, whatever keeps the data here.
+   */
+  connection(store: ShardStore): ShardStore {
+    let life = 0
+    const noticed = (name: keyof ShardStore) => (argument: never, second: never) => {
+      if (life !== this.#life) {
+        life = 0
+        return Promise.reject(new ForeshardError(ErrorCode.SHARD_MISMATCH, 'the shard was restarted'))
+      }
+      return (store[name] as (a: unknown, b: unknown) => Promise<unknown>)(argument, second)
+    }
+    const open = async (binding: ShardBinding) => {
+      await store.open(binding)
+      life = this.#life
+      return { incarnation: `life ${life}` }
+    }
+    return new Proxy(store, {
+      get: (_, name) => {
+        if (name === 'supports') return { ...store.supports, durable: false }
+        if (name === 'incarnation') return `life ${life}`
+        if (name === 'open') return open
+        return name === 'close' ? () => store.close() : noticed(name as keyof ShardStore)
+      },
+    })
   }
 
   #member(name: keyof ShardStore): unknown {

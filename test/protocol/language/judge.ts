@@ -40,6 +40,11 @@ export class Judge {
     for (const at of [...this.#before.keys()]) if (at.startsWith(`${shard} `)) this.#before.delete(at)
   }
 
+  /** It was told that acknowledged writes are lost: of what was written until now nothing is expected any more. */
+  forgive(): void {
+    this.#truth.clear()
+  }
+
   admit(shard: ShardId): void {
     this.#excused.delete(shard)
   }

@@ -31,6 +31,8 @@ export class Stage {
   /** Past all observation. */
   readonly bare = new Map<ShardId, ShardStore>()
   readonly stores = new Map<ShardId, ShardStore>()
+  /** What processes are given. */
+  readonly #connections = new Map<ShardId, ShardStore>()
   readonly judge = new Judge(this.bare, this.time.clock)
   #bareTopology: TopologyStore | undefined
   #topology: TopologyStore | undefined
@@ -69,7 +71,7 @@ export class Stage {
     this.#deployment = new Deployment({
       time,
       randomOf: (name) => seededRandom(murmur3(name)),
-      stores: this.stores,
+      stores: this.#connections,
       topology: this.#topology,
       buckets: 1,
       rates: {},
@@ -101,7 +103,9 @@ export class Stage {
     const broken = this.#breakage?.(store, { shard, all: this.bare, clock }) ?? store
     const garbled = garbledStore(broken, (key) => this.#garbles(shard, key))
     const written = (call: Call) => judge.acknowledged(call)
-    this.stores.set(shard, observedStore(garbled, shard, { clock, tell, written }))
+    const observed = observedStore(garbled, shard, { clock, tell, written })
+    this.stores.set(shard, observed)
+    this.#connections.set(shard, forgetful.connection(observed))
   }
 
   /** A moment that the shard will go back to when it is restarted. */
