@@ -1,19 +1,18 @@
 import type { Clock } from '../clock'
 import { ErrorCode, ForeshardError, invalid } from '../errors'
-import { unknownShard } from '../placement/assignment'
-import { bucketSegment, checkSegment, isTagSegment } from '../placement/segment'
+import { bucketSegment } from '../placement/segment'
 import type {
   AssignmentEntry,
   Founding,
   Lease,
-  ShardEntry,
   Topology,
   TopologyChange,
   TopologyDelta,
   TopologyStore,
 } from '../topology-store'
 import { corruptTopology, DELTAS, HISTORY, TopologyAssembly, type TopologySummary } from './topology-assembly'
-import type { TopologyHead, TopologyLedger } from './topology-ledger'
+import { checkChange, checkFounding } from './topology-checks'
+import type { TopologyLedger } from './topology-ledger'
 
 export interface LedgerTopologyOptions {
   readonly supports: TopologyStore['supports']
@@ -126,7 +125,7 @@ export class LedgerTopology implements TopologyStore {
       }
       if (expect.plan !== undefined && expect.plan !== head.planId) return undefined
       const shards = wanted.shards ?? ledger.get('shards')!
-      checkChange(wanted, head, shards)
+      checkChange(wanted, head.buckets, shards)
 
       const assignments = wanted.assignments?.filter((entry) => this.#assign(entry))
       const delta: TopologyDelta = { ...wanted, revision: head.revision + 1 }
@@ -227,31 +226,6 @@ export class LedgerTopology implements TopologyStore {
 
 function lost(): never {
   throw corruptTopology('it is no longer there')
-}
-
-function checkFounding({ buckets, shards, owners }: Founding): void {
-  if (owners.length !== buckets)
-    throw invalid('founding.owners', `must name an owner for each of ${buckets} buckets`)
-  for (const owner of owners)
-    if (!shards[owner]) throw invalid('founding.owners', `names shard ${owner} of ${shards.length}`)
-}
-
-/** What every reader relies on, checked before anything is changed. */
-function checkChange(
-  change: Omit<TopologyChange, 'expect'>,
-  head: TopologyHead,
-  shards: readonly ShardEntry[],
-): void {
-  const known = new Set(shards.map((shard) => shard.id))
-  for (const [i, { segment, shard, epoch }] of (change.assignments ?? []).entries()) {
-    const field = `change.assignments[${i}]`
-    checkSegment(segment, head.buckets, `${field}.segment`)
-    if (!Number.isSafeInteger(epoch) || epoch < 1)
-      throw invalid(`${field}.epoch`, 'must be a whole number from 1')
-    if (shard === undefined && !isTagSegment(segment))
-      throw invalid(`${field}.shard`, 'is missing; only a tag can be merged away')
-    if (shard !== undefined && !known.has(shard)) throw unknownShard(`${field}.shard`, shard)
-  }
 }
 
 function checkDuration(durationMs: number): void {

@@ -10,7 +10,7 @@ import type {
   TopologyDelta,
   TopologyStore,
 } from '../../topology-store'
-import { checkChange, checkFounding } from '../redis/topology-fields'
+import { checkChange, checkFounding } from '../topology-checks'
 import { connectionOf } from './client'
 import { type CommonOptions, checkCommonOptions, TIMEOUT_MS } from './common-options'
 import {

@@ -11,20 +11,14 @@ import type {
   TopologyStore,
 } from '../../topology-store'
 import { checkTimeAndChance } from '../injected'
+import { checkChange, checkFounding } from '../topology-checks'
 import { connectionOf } from './client'
 import type { Argument, RedisConnection, Reply } from './connection'
 import { failureOf } from './failure'
 import { CHANGES_SINCE_LUA, COMMIT_LUA, CREATE_LUA, LEASE_LUA, TICKET_LUA } from './lua/topology'
 import { checkFlag, checkPrefix } from './redis-options'
 import { Script } from './script'
-import {
-  changeArguments,
-  checkChange,
-  checkFounding,
-  decodeDelta,
-  decodeMessage,
-  foundingArguments,
-} from './topology-fields'
+import { changeArguments, decodeDelta, decodeMessage, foundingArguments } from './topology-fields'
 import { readTopology, type TopologyReading } from './topology-reading'
 
 const CREATE = new Script(CREATE_LUA)

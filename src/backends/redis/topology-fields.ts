@@ -1,13 +1,6 @@
-import { ErrorCode, ForeshardError, invalid } from '../../errors'
+import { ErrorCode, ForeshardError } from '../../errors'
 import type { Assignment } from '../../placement/assignment-table'
-import {
-  bucketSegment,
-  checkSegment,
-  isTagSegment,
-  MAX_BUCKETS,
-  type SegmentId,
-  type ShardId,
-} from '../../placement/segment'
+import { bucketSegment, MAX_BUCKETS, type SegmentId, type ShardId } from '../../placement/segment'
 import type {
   Founding,
   HistoryEntry,
@@ -20,6 +13,7 @@ import type {
 } from '../../topology-store'
 import { retainedName } from '../retained-name'
 import { DELTAS, HISTORY, type TopologySummary } from '../topology-assembly'
+import { checkChange } from '../topology-checks'
 import { faultOfDelta, foundingSeal } from '../topology-faults'
 import type { Reply } from './connection'
 
@@ -32,13 +26,6 @@ const FORMAT = 1
 interface StoredFounding {
   readonly shards: readonly ShardId[]
   readonly owners: string
-}
-
-export function checkFounding({ buckets, shards, owners }: Founding): void {
-  if (owners.length !== buckets)
-    throw invalid('founding.owners', `must name an owner for each of ${buckets} buckets`)
-  for (const owner of owners)
-    if (!shards[owner]) throw invalid('founding.owners', `names shard ${owner} of ${shards.length}`)
 }
 
 export function foundingArguments(
@@ -59,19 +46,6 @@ export function foundingArguments(
     String(FORMAT),
     foundingSeal({ id, buckets, seed }),
   ]
-}
-
-/** What every reader relies on; whether the shards are known is for the server to say. */
-export function checkChange({ assignments = [] }: TopologyChange, buckets: number): void {
-  for (const [i, { segment, shard, epoch }] of assignments.entries()) {
-    const field = `change.assignments[${i}]`
-    checkSegment(segment, buckets, `${field}.segment`)
-    if (!Number.isSafeInteger(epoch) || epoch < 1)
-      throw invalid(`${field}.epoch`, 'must be a whole number from 1')
-    if (shard === undefined && !isTagSegment(segment))
-      throw invalid(`${field}.shard`, 'is missing; only a tag can be merged away')
-    if (shard === '') throw invalid(`${field}.shard`, 'is empty; a shard has a name')
-  }
 }
 
 /** The arguments of COMMIT_LUA. */

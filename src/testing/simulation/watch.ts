@@ -31,7 +31,8 @@ import { Truth } from './truth'
 /**
  * Looks at the bare stores of a deployment, below all faults, after every atomic step: fences against the invariants of
  * docs/protocol.md and against the table, answers and copies against what was truly written. Its own looks are
- * part of the step: they are asked for in the same instant, and stores answer in the order in which they were asked.
+ * part of the step: they are asked for in the same instant, stores answer in the order in which they were asked, and nobody
+ * hears of a step before it was looked at, however long a store takes: whoever goes on from it finds the mirror up to date.
  */
 export class Watch {
   readonly fences = new FenceMirror()
@@ -156,7 +157,7 @@ export class Watch {
     const { segment, bucketId } = at
     const before = this.#record(shard, at)
     const answer = store.step(at, command)
-    this.#look(shard, store, bucketId, segment, command, answer)
+    const look = this.#look(shard, store, bucketId, segment, command, answer)
     // The commit: from now on the target's copy is all there is.
     if (command.step === 'cutover' && before.state === 'owned' && before.export === command.ticket)
       this.#compare(before.peer, at, { role: 'target', ticket: command.ticket }, 'as the handoff committed')
@@ -165,7 +166,7 @@ export class Watch {
       this.#compare(shard, at, { role: 'target', ticket: command.ticket }, 'that was kept', command.base)
     if (command.step === 'activate' && before.state === 'importing')
       this.#compare(shard, at, { role: 'owner', epoch: command.proof.epoch }, 'as it was activated')
-    return answer
+    return this.#heldBack(answer, look)
   }
 
   #ingest(shard: ShardId, store: ShardStore, request: IngestRequest) {
@@ -173,10 +174,11 @@ export class Watch {
     const { state, epoch: now } = this.#record(shard, request)
     const committed = this.fences.isCommitted(shard, bucketId, segment)
     const answer = store.ingest(request)
-    this.#look(shard, store, bucketId, segment, { step: 'ingest', epoch, ticket, batch }, answer)
+    const step = { step: 'ingest', epoch, ticket, batch } as const
+    const look = this.#look(shard, store, bucketId, segment, step, answer)
     if (state === 'owned') this.#compare(shard, request, { role: 'owner', epoch: now }, 'after a late batch')
     if (committed) this.#compare(shard, request, { role: 'target', ticket }, 'after a late batch')
-    return answer
+    return this.#heldBack(answer, look)
   }
 
   /** Afterwards nothing is gone that a live record governs (I8). */
@@ -187,7 +189,7 @@ export class Watch {
       request.step === 'sweep'
         ? { step: 'sweep', ticket: request.ticket, empty: false }
         : { step: 'purge', epoch: request.epoch }
-    this.#look(shard, store, bucketId, segment, step, answer)
+    const look = this.#look(shard, store, bucketId, segment, step, answer)
     for (const [other, record] of this.fences.bucket(shard, bucketId).records) {
       const at = { segment: other, bucketId }
       const when = `after a ${request.step} of ${segment}`
@@ -195,7 +197,7 @@ export class Watch {
       else if (this.fences.isCommitted(shard, bucketId, other))
         this.#compare(shard, at, { role: 'target', ticket: record.ticket }, when)
     }
-    return answer
+    return this.#heldBack(answer, look)
   }
 
   /** Nothing may build on a copy of which keys are gone. */
@@ -257,7 +259,7 @@ export class Watch {
     segment: SegmentId,
     command?: FenceCommand,
     answer?: Promise<{ ok: boolean; deleted?: number }>,
-  ): void {
+  ): Promise<void> {
     let ok: boolean | undefined
     let deleted = 0
     answer?.then(
@@ -293,7 +295,12 @@ export class Watch {
       const wrong = this.fences.contradiction(bucketId)
       if (wrong) this.#chronicle.problem(bucketId, wrong)
     }
-    looked.then(check).catch((error) => this.#failed(error))
+    return looked.then(check).catch((error) => this.#failed(error))
+  }
+
+  /** The same answer, once the look at what it did is over. */
+  #heldBack<T>(answer: Promise<T>, look: Promise<void>): Promise<T> {
+    return answer.finally(() => look)
   }
 
   /** Whether the shard granted a step that the table grants, on the fences as they were before. */

@@ -5,13 +5,11 @@ import { type Random, seededRandom, systemClock } from '../../../src/clock'
 import { isForeshardError } from '../../../src/errors'
 import type { SegmentId } from '../../../src/placement/segment'
 import { ShardRouter } from '../../../src/router/router'
-import type { EraseRequest, ShardStore } from '../../../src/shard-store'
 import { externalStore } from '../../../src/testing/external-store'
 import { History } from '../../../src/testing/history'
 import { checkLinearizable } from '../../../src/testing/linearizability'
 import { SimulatedProcess } from '../../../src/testing/simulated-process'
 import { simulation } from '../../../src/testing/simulation'
-import type { VirtualTime } from '../../../src/testing/virtual-time'
 import { PostgresServer, postgresIsMissing } from '../../servers/postgres-server'
 
 const SHARDS = ['a', 'b', 'c']
@@ -163,7 +161,7 @@ describe.skipIf(postgresIsMissing)('routers over shards and a topology in Postgr
         operations: 150,
         store: (shard, time) => {
           const options = { table: `s${seed}_${shard}`, durable: false, clock: time.clock }
-          return answeringAfterTheLook(externalStore(postgresStore(pool, options), time), time)
+          return externalStore(postgresStore(pool, options), time)
         },
         topology: (time) =>
           externalStore(
@@ -176,21 +174,3 @@ describe.skipIf(postgresIsMissing)('routers over shards and a topology in Postgr
     }
   })
 })
-
-/**
- * The watch asks for the fences in the instant after an erase, and takes it that they are known with its answer, as they
- * are where a store answers without I/O. Here the answer waits for all that was asked for until then.
- */
-function answeringAfterTheLook(store: ShardStore, time: VirtualTime): ShardStore {
-  return new Proxy(store, {
-    get(target, name) {
-      const member = Reflect.get(target, name, target)
-      if (name !== 'erase') return member
-      return async (request: EraseRequest) => {
-        const answer = await store.erase(request)
-        await time.external(async () => {})
-        return answer
-      }
-    },
-  })
-}
