@@ -12,11 +12,12 @@ import { MigratorLease } from './lease'
 import type { Office } from './office'
 import { checkPace, type LatencyProbe, type PaceOptions } from './pace'
 import { checkRequest, type PlanRequest, planEntry, refusalOf } from './plan'
-import type { MoveFailure, MoveProgress, ReshardingProgress, ReshardingReport } from './progress'
-import { ProgressBoard } from './progress-board'
+import { PlanBoards } from './plan-boards'
+import type { ReshardingProgress, ReshardingReport } from './progress'
 import { readOff } from './resharding'
 import { type MigrationCounts, Tally } from './tally'
-import { cancelled, Tenure } from './tenure'
+import { cancelled, type Tenure } from './tenure'
+import { Tenures } from './tenures'
 
 export interface MigratorOptions {
   readonly topology: TopologyStore
@@ -64,7 +65,6 @@ export interface StewardReport {
   readonly purged: number
 }
 
-const PROGRESS_EVERY_MS = 200
 /** A plan that cannot be settled is tried again after a pause that grows to this. */
 const LONGEST_WAIT_MS = 60_000
 
@@ -76,6 +76,8 @@ export class Migrator {
   readonly #office: Office
   readonly #announcer = new Announcer()
   readonly #lease: MigratorLease
+  readonly #tenures: Tenures
+  readonly #boards: PlanBoards
   readonly #stop = new AbortController()
   readonly #random: Random
   readonly #holder: string
@@ -84,7 +86,6 @@ export class Migrator {
   readonly #cancels = new Map<string, AbortController>()
   readonly #unfollow: () => void
   #queue: Promise<unknown> = Promise.resolve()
-  #board: ProgressBoard | undefined
   #stopPolling: (() => void) | undefined
   #stuck: { id: string; until: number; waitMs: number } | undefined
   #plans = 0
@@ -149,6 +150,9 @@ export class Migrator {
       onCutover: (cutover) => this.#announcer.tell('cutover', cutover),
       onError: (error) => this.#announcer.tell('error', error),
     }
+    const { tally, onError } = this.#office
+    this.#boards = new PlanBoards(this.#announcer, clock, tally)
+    this.#tenures = new Tenures({ office: this.#office, lease: this.#lease, random, pollMs, onError })
   }
 
   /** Calls `listener` until the function that it answers is called. What a listener throws harms nobody. */
@@ -189,7 +193,7 @@ export class Migrator {
 
   /** The resharding under way, or else the last one. */
   progress(): ReshardingProgress | undefined {
-    return this.#board?.progress()
+    return this.#boards.last?.progress()
   }
 
   /**
@@ -235,7 +239,7 @@ export class Migrator {
   }
 
   async #rescue(): Promise<boolean> {
-    const done = await this.#underLease(async (tenure) => ({
+    const done = await this.#tenures.underLease(async (tenure) => ({
       report: await tenure.rescue(await this.#incarnations()),
     }))
     if (done?.report) this.#announcer.tell('rescue', done.report)
@@ -285,12 +289,12 @@ export class Migrator {
 
   async #run(id: string, request: PlanRequest, cancel: AbortSignal): Promise<ReshardingReport> {
     const draft = this.#planned(request, id, () => '')
-    let board = this.#newBoard(draft, 'waiting')
+    let board = this.#boards.open(draft, 'waiting')
     let plan: PlanEntry | undefined
     for (let tries = 1; ; tries++) {
       // Another was faster, or has the lease that this process takes for its own: not for long, but not only now.
-      const tenure = await this.#waitForTenure(plan ? undefined : cancel, tries > 1)
-      if (!tenure) return this.#refused(board, draft, cancelled())
+      const tenure = await this.#tenures.awaited(plan ? undefined : cancel, tries > 1)
+      if (!tenure) return this.#boards.refused(board, draft, cancelled())
       try {
         const standing = await tenure.standing()
         if (!plan) {
@@ -302,10 +306,10 @@ export class Migrator {
             left,
           )
           const refusal = refusalOf(next, this.#office.known.shards)
-          if (refusal) return this.#refused(board, draft, refusal)
+          if (refusal) return this.#boards.refused(board, draft, refusal)
           if (!(await tenure.begin(next))) continue
           plan = next
-          board = this.#newBoard(plan, 'running')
+          board = this.#boards.open(plan, 'running')
           this.#announcer.tell('plan', { id, phase: 'begun' })
           await tenure.carryOut(plan, board, false)
         } else {
@@ -313,7 +317,7 @@ export class Migrator {
           if (standing?.id === id) await tenure.carryOut(standing, board, true)
           else readOff(plan, this.#office.known, board)
         }
-        return this.#ended(board)
+        return this.#boards.ended(board)
       } catch (error) {
         // The plan stands in the topology: whoever has the lease next goes on, be it this process.
         if (error instanceof Stop && error.why === 'lease lost') continue
@@ -321,9 +325,8 @@ export class Migrator {
         // The plan stands as well; but whoever asked for it has to hear of a fault in the program.
         if (isMistake(error)) throw error
         this.#announcer.tell('error', error)
-        if (!plan) return this.#refused(board, draft, error)
-        board.failRest(codeOf(error), messageOf(error))
-        return this.#ended(board)
+        if (!plan) return this.#boards.refused(board, draft, error)
+        return this.#boards.failed(board, error)
       } finally {
         await tenure.release()
       }
@@ -345,7 +348,7 @@ export class Migrator {
     if (!known.plan) this.#stuck = undefined
     if (!known.plan || (this.#stuck?.id === known.plan.id && clock.now() < this.#stuck.until))
       return undefined
-    return this.#underLease(async (tenure) => {
+    return this.#tenures.underLease(async (tenure) => {
       const standing = await tenure.standing()
       if (!standing) return undefined
       const left = await this.#finish(standing, tenure)
@@ -354,98 +357,23 @@ export class Migrator {
         left.length > 0
           ? { id: known.plan?.id ?? standing.id, until: clock.now() + waitMs, waitMs }
           : undefined
-      return this.#board?.report()
+      return this.#boards.last?.report()
     })
   }
 
   /** Finishes a plan of which another process may have carried out a part. */
   async #finish(plan: PlanEntry, tenure: Tenure): Promise<MoveEntry[]> {
-    const board = this.#newBoard(plan, 'running')
+    const board = this.#boards.open(plan, 'running')
     this.#announcer.tell('plan', { id: plan.id, phase: 'taken over' })
     const left = await tenure.carryOut(plan, board, true)
-    this.#ended(board)
+    this.#boards.ended(board)
     return left
   }
 
   async #purgeDue(): Promise<number> {
     const { known, clock } = this.#office
     if (![...known.retained].some((it) => it.until <= clock.now())) return 0
-    return (await this.#underLease((tenure) => tenure.purgeDue())) ?? 0
-  }
-
-  /** Undefined where another process has the lease, or gets it meanwhile. */
-  async #underLease<T>(act: (tenure: Tenure) => Promise<T>): Promise<T | undefined> {
-    const grip = await this.#lease.hold()
-    if (!grip) return undefined
-    const tenure = new Tenure(this.#office, grip)
-    try {
-      return await act(tenure)
-    } catch (error) {
-      if (error instanceof Stop && error.why === 'lease lost') return undefined
-      throw error
-    } finally {
-      await tenure.release()
-    }
-  }
-
-  /** Waits until the lease is free. Undefined: cancelled before. */
-  async #waitForTenure(cancel: AbortSignal | undefined, again: boolean): Promise<Tenure | undefined> {
-    const { gate, clock } = this.#office
-    const waiting = cancel ? gate.narrowed(cancel) : gate
-    const pause = () =>
-      clock.sleep(this.#pollMs * (0.5 + this.#random()), waiting.signal).catch(() => undefined)
-    if (again) await pause()
-    for (;;) {
-      gate.pass()
-      if (waiting.signal.aborted) return undefined
-      try {
-        const grip = await this.#lease.hold()
-        if (grip) return new Tenure(this.#office, grip)
-      } catch (error) {
-        this.#announcer.tell('error', error)
-      }
-      await pause()
-    }
-  }
-
-  /** Nothing of it was begun. */
-  #refused(board: ProgressBoard, plan: PlanEntry, error: unknown): ReshardingReport {
-    for (const { segment } of plan.moves) board.fail(segment, codeOf(error), messageOf(error))
-    return this.#ended(board)
-  }
-
-  #ended(board: ProgressBoard): ReshardingReport {
-    board.turn('done')
-    const report = board.report()
-    this.#office.tally.reshardings[report.outcome]++
-    if (this.#announcer.hasListener('progress')) this.#announcer.tell('progress', board.progress())
-    this.#announcer.tell('plan', { id: report.id, phase: 'ended', report })
-    return report
-  }
-
-  #newBoard(plan: PlanEntry, phase: ReshardingProgress['phase']): ProgressBoard {
-    const { clock } = this.#office
-    const { id } = plan
-    let toldAt = Number.NEGATIVE_INFINITY
-    const onMove = (progress: () => MoveProgress) => {
-      if (this.#announcer.hasListener('move')) this.#announcer.tell('move', { id, ...progress() })
-    }
-    const onFailure = (failure: MoveFailure) => {
-      if (failure.code === ErrorCode.FENCE_CONFLICT) this.#announcer.tell('conflict', { id, ...failure })
-    }
-    const onCopied = () => {
-      if (!this.#announcer.hasListener('progress') || clock.now() - toldAt < PROGRESS_EVERY_MS) return
-      toldAt = clock.now()
-      this.#announcer.tell('progress', board.progress())
-    }
-    const onPace = () => {
-      if (this.#announcer.hasListener('pace') && board.pace)
-        this.#announcer.tell('pace', { id, ...board.pace.reading })
-    }
-    const board = new ProgressBoard(plan, clock, { onMove, onFailure, onCopied, onPace }, this.#office.tally)
-    board.turn(phase)
-    this.#board = board
-    return board
+    return (await this.#tenures.underLease((tenure) => tenure.purgeDue())) ?? 0
   }
 
   /** Others may have cancelled what is carried out here. */
@@ -453,15 +381,6 @@ export class Migrator {
     const { plan } = this.#office.known
     if (plan?.cancelled) this.#cancels.get(plan.id)?.abort(cancelled())
   }
-}
-
-/** Of what ends a plan as a whole: without the topology nothing can be begun or ended. */
-function codeOf(error: unknown): ErrorCode {
-  return error instanceof ForeshardError ? error.code : ErrorCode.TOPOLOGY_UNAVAILABLE
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
 }
 
 function closed(): ForeshardError {
