@@ -3,6 +3,7 @@ import { Placement } from '../placement/assignment'
 import { MOST_SHARDS } from '../placement/ring'
 import type { ShardAssignmentPrediction } from '../predictor/prediction'
 import { Predictor } from '../predictor/predictor'
+import { billOf, billText, DEFAULT_COSTS } from '../rebalancer/bill'
 import { duration, parse, schemaOf, shardsOf, usage, whole } from './arguments'
 import { LOG_HELP, LOG_OPTIONS, openLog, tagEntities } from './log-arguments'
 import { logJson, tellRefusals } from './refusals'
@@ -76,8 +77,14 @@ export async function predictCommand(args: readonly string[], terminal: Terminal
   const budget = maxMoves === undefined ? undefined : { maxMoves }
   const prediction = await predictor.predict({ placement, horizonMs, budget, now })
   if (values.json)
-    terminal.stdout.write(`${JSON.stringify({ now, ...plain(prediction), ...logJson(log) })}\n`)
+    terminal.stdout.write(
+      `${JSON.stringify({ now, ...plain(prediction), bill: billOf(prediction.shardAssignmentMap.size, prediction.expected, DEFAULT_COSTS), ...logJson(log) })}\n`,
+    )
   else terminal.stdout.write(textOf(prediction, placement))
+}
+
+function capital(text: string): string {
+  return text[0]!.toUpperCase() + text.slice(1)
 }
 
 /** Maps as objects. Segments start with # or {, so that none of them is a name with a meaning. */
@@ -108,6 +115,7 @@ function textOf(prediction: ShardAssignmentPrediction, placement: Placement): st
     table(columns, [...shardAssignmentMap]),
     '',
     `Imbalance ${imbalance.before.toFixed(3)} -> ${imbalance.after.toFixed(3)}, cross-shard ${percent(crossShard.before)} -> ${percent(crossShard.after)}, load moved ${percent(loadMoved)}.`,
+    `${capital(billText(billOf(shardAssignmentMap.size, expected, DEFAULT_COSTS)))}.`,
     `J falls by ${netGain.toFixed(4)}, churn paid; confidence ${confidence.toFixed(2)}.`,
     '',
     ...why,

@@ -1,6 +1,8 @@
+import { writeFile } from 'node:fs/promises'
 import type { PolicyReport } from '../rebalancer/report'
 import { POLICY_NAMES, type PolicyName, type SimulateOptions, simulate } from '../rebalancer/simulate'
 import { duration, parse, schemaOf, shardsOf, usage, whole } from './arguments'
+import { type BudgetRun, htmlReport } from './html-report'
 import { LOG_HELP, LOG_OPTIONS, openLog, tagEntities } from './log-arguments'
 import { logJson, tellRefusals } from './refusals'
 import { type Column, percent, table } from './table'
@@ -19,11 +21,15 @@ ${LOG_HELP}  --shards          how many (8), or which ones (a,b,c), with weights
   --buckets         default 16384
   --max-moves       of every single decision
   --seed            of the bucket hash, and of all chance; default 0
+  --html FILE       the report as one page: plots, tables and the verdict; asks nobody for anything
+  --budgets         2,8,32: also what prediction comes to with so many moves a decision, for --html and --json; reads
+                    LOG again for each, so that it must be a file
   --json            the whole report, every interval of it, on standard output
 
 Examples
   foreshard simulate access.csv.gz --shards 8
   foreshard simulate access.csv --shards a:2,b,c --interval 15m --horizon 6h --policies hash,predictive
+  foreshard simulate access.log --shards 8 --tag '/users/{user}/{rest}' --html report.html --budgets 2,8,32
   zcat *.ndjson.gz | foreshard simulate - --shards 4 --json | jq .verdict
 `
 
@@ -50,6 +56,8 @@ export async function simulateCommand(args: readonly string[], terminal: Termina
     'seed',
     ...LOG_OPTIONS,
     'max-moves',
+    'html',
+    'budgets',
     'json',
     'help',
   ])
@@ -70,6 +78,9 @@ export async function simulateCommand(args: readonly string[], terminal: Termina
     budget: maxMoves === undefined ? undefined : { maxMoves },
     ...(await schemaOf(values.schema, tagEntities(values.tag))),
   }
+  const budgets = budgetsOf(values.budgets)
+  if (budgets.length > 0 && positionals[0] === '-')
+    throw usage('--budgets reads LOG again and again: give a file')
   const { log, size } = await openLog(positionals, values, terminal)
   let report: Awaited<ReturnType<typeof simulate>>
   try {
@@ -82,11 +93,32 @@ export async function simulateCommand(args: readonly string[], terminal: Termina
     terminal.stderr.write(
       `left out for coming after their interval was over: ${report.entries.late}. Sort the log by time.\n`,
     )
+  const runs: BudgetRun[] = []
+  for (const most of budgets) {
+    const again = await openLog(positionals, values, terminal)
+    try {
+      const { policies } = await simulate(watched(again.log, again.size, line), {
+        ...options,
+        policies: ['predictive'],
+        budget: { maxMoves: most },
+      })
+      runs.push({ maxMoves: most, policy: policies.predictive! })
+    } finally {
+      line.clear()
+    }
+  }
+  if (values.html !== undefined) await writeFile(values.html, htmlReport(report, runs))
   if (values.json) {
-    terminal.stdout.write(`${JSON.stringify({ ...report, ...logJson(log) })}\n`)
+    terminal.stdout.write(
+      `${JSON.stringify({ ...report, ...logJson(log), ...(runs.length > 0 && { budgets: runs }) })}\n`,
+    )
     return
   }
   terminal.stdout.write(`${table(COLUMNS, Object.values(report.policies))}\n\n${report.verdict}\n`)
+}
+
+function budgetsOf(text: string | undefined): number[] {
+  return text === undefined ? [] : text.split(',').map((part) => whole('budgets', part)!)
 }
 
 function policiesOf(text: string | undefined): PolicyName[] | undefined {

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
@@ -129,12 +129,52 @@ describe('foreshard simulate', () => {
   })
 })
 
+describe('the report of foreshard simulate as a page', () => {
+  it('is complete in itself: policies, plots with tables, budgets, the verdict, and no request to anywhere', async () => {
+    const log = file('page.csv', LOG.replaceAll('k1,', '<script>,'))
+    const page = join(folder, 'report.html')
+    const args = [
+      'simulate',
+      log,
+      '--shards',
+      '4',
+      '--horizon',
+      '4h',
+      '--html',
+      page,
+      '--budgets',
+      '1,8',
+      '--json',
+    ]
+    const { code, stdout } = await run(args)
+    expect(code).toBe(0)
+    const report = JSON.parse(stdout)
+    expect(report.budgets.map((it: { maxMoves: number }) => it.maxMoves)).toEqual([1, 8])
+    const html = readFileSync(page, 'utf8')
+    expect(html).toContain(report.verdict)
+    for (const title of ['Policies side by side', 'Imbalance', 'Moves', 'Cost against gain by budget'])
+      expect(html).toContain(`<h2>${title}</h2>`)
+    expect(html).not.toMatch(/<script|<link|<img|https?:|url\(|@import/)
+    expect(html.match(/<svg /g)).toHaveLength(4)
+    expect(html.match(/role="img" aria-label=/g)).toHaveLength(4)
+    expect(html.match(/<details>/g)).toHaveLength(4)
+    expect(html).not.toMatch(/NaN|undefined|Infinity/)
+  })
+
+  it('needs a file that can be read again for budgets, and says so', async () => {
+    const { code, stderr } = await run(['simulate', '-', '--shards', '4', '--budgets', '1'], { stdin: LOG })
+    expect(code).toBe(1)
+    expect(stderr).toMatch(/give a file/)
+  })
+})
+
 describe('foreshard predict', () => {
   it('prints what should move, how sure that is, and why', async () => {
     const { code, stdout } = await run(['predict', '-', '--shards', '4'], { stdin: LOG })
     expect(code).toBe(0)
     expect(stdout).toMatch(/segment +from +to +confidence\n/)
     expect(stdout).toMatch(/J falls by 0\.\d{4}/)
+    expect(stdout).toMatch(/Brings 0\.\d+, costs 0\.\d+ \(\d+ segments, .*\): 0\.\d+ of J are left/)
   })
 
   it('gives the same as JSON', async () => {
