@@ -19,8 +19,8 @@ const MOST_POINTS = 400
 export function htmlReport(report: SimulationReport, runs: readonly BudgetRun[]): string {
   const policies = Object.values(report.policies)
   const colours = new Map(policies.map(({ name }, i) => [name, COLOURS[i % COLOURS.length]!]))
-  const plot = (title: string, of: (interval: PolicyReport['intervals'][number]) => number) =>
-    section(title, linePlot(title, policies, colours, of), pointsTable(title, policies, of))
+  const plot = (title: string, of: (interval: PolicyReport['intervals'][number]) => number, base = 0) =>
+    section(title, linePlot(title, policies, colours, of, base), pointsTable(title, policies, of))
   return `<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>Foreshard: what placement would have cost</title><style>${STYLE}</style></head>
@@ -30,7 +30,7 @@ export function htmlReport(report: SimulationReport, runs: readonly BudgetRun[])
 <p class="meta">${date(report.from)} to ${date(report.to)} UTC · ${report.entries.used.toLocaleString('en')} entries · ${report.shards.length} shards · intervals of ${report.intervalMs / 60_000} min, horizon ${report.horizonMs / 3_600_000} h</p>
 <section><h2>Policies side by side</h2>${policyTable(policies, colours)}
 <p class="note">J is imbalance plus the share of crossing transactions plus a quarter of the load moved; lower is better. Chance alone leaves an imbalance of ${report.noiseFloor.imbalance.toFixed(3)}, the hottest tag alone ${report.noiseFloor.hottestTag.toFixed(3)}.</p></section>
-${plot('Imbalance', (it) => it.imbalance)}
+${plot('Imbalance', (it) => it.imbalance, 1)}
 ${plot('Transactions that cross shards', (it) => it.crossShard)}
 ${plot('Moves', (it) => it.moves)}
 ${runs.length > 0 ? section('Cost against gain by budget', pareto(runs), budgetTable(runs)) : ''}
@@ -84,12 +84,12 @@ function linePlot(
   policies: readonly PolicyReport[],
   colours: ReadonlyMap<string, string>,
   of: (interval: PolicyReport['intervals'][number]) => number,
+  base: number,
 ): string {
   const all = policies.map(({ name, intervals }) => ({ name, points: thinned(intervals.map(of)) }))
   const values = all.flatMap(({ points }) => points)
   const top = values.reduce((max, value) => Math.max(max, value), Number.MIN_VALUE)
-  const low = values.reduce((min, value) => Math.min(min, value), top)
-  const least = low > 0.5 * top ? low - 0.1 * (top - low) : Math.min(0, low)
+  const least = Math.min(base, top)
   const y = (value: number) =>
     (HEIGHT - BOTTOM - ((value - least) / (top - least || 1)) * (HEIGHT - BOTTOM - 12)).toFixed(1)
   const x = (i: number, n: number) => (LEFT + (i / Math.max(1, n - 1)) * (WIDTH - LEFT - 10)).toFixed(1)
