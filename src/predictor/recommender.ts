@@ -103,7 +103,7 @@ export class Recommender {
     // For a horizon after a drift, only what came since says what comes: history, record and forecast are of another regime.
     const since = start - this.driftedAt + BEFORE_ALARM
     const adrift = since < Math.min(request.horizon, all.intervals)
-    const workload = adrift ? newest(all, since) : all
+    const workload = adrift ? await newest(all, since, pace) : all
     const shardOf = Int32Array.from(workload.segments, (segment) => indexOf.get(settled.shardOf(segment))!)
     await pace.rest()
     const seasons = seasonsOf(intervalMs, workload.intervals)

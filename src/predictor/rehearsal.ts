@@ -38,7 +38,7 @@ export async function rehearse(
   const draft = await draftPlans(
     {
       ...input,
-      workload: oldest(workload, seen),
+      workload: await oldest(workload, seen, pace),
       seasons: seasons.filter((season) => seen >= 2 * season),
       graph: known,
       recurrence,

@@ -40,7 +40,7 @@ export async function readTies(
     if (interval >= now) continue
     const decayed = weight * 2 ** ((interval - now) / HALF_LIFE)
     total += decayed
-    sampled++
+    if (sampled++ % 512 === 0) await pace.rest()
     const items = new Set<number>()
     for (const hash of tags) {
       const item = itemOfTag.get(hash) ?? itemOfBucket.get(hash % buckets)
@@ -49,7 +49,6 @@ export async function readTies(
     if (items.size < 2) continue
     known.push({ items: Int32Array.from(items), weight: decayed })
     intervals.push(interval)
-    if (sampled % 512 === 0) await pace.rest()
   }
   await pace.rest()
   const recurrence = recurrenceOf(known, intervals, shardOf, shards)

@@ -149,16 +149,16 @@ export async function readWorkload(
 }
 
 /** The workload as it was after its first `seen` intervals. */
-export function oldest(workload: Workload, seen: number): Workload {
-  return part(workload, 0, seen)
+export function oldest(workload: Workload, seen: number, pace: Pace): Promise<Workload> {
+  return part(workload, 0, seen, pace)
 }
 
 /** The workload of the newest `seen` intervals alone. */
-export function newest(workload: Workload, seen: number): Workload {
-  return part(workload, workload.intervals - seen, seen)
+export function newest(workload: Workload, seen: number, pace: Pace): Promise<Workload> {
+  return part(workload, workload.intervals - seen, seen, pace)
 }
 
-function part(workload: Workload, from: number, intervals: number): Workload {
+async function part(workload: Workload, from: number, intervals: number, pace: Pace): Promise<Workload> {
   const items = workload.segments.length
   const loads = new Float32Array(items * intervals)
   const sums = new Float64Array(items)
@@ -167,6 +167,7 @@ function part(workload: Workload, from: number, intervals: number): Workload {
     const row = workload.loads.subarray(at, at + intervals)
     loads.set(row, item * intervals)
     for (const load of row) sums[item]! += load
+    if (item % 256 === 0) await pace.rest()
   }
   return { ...workload, loads, sums, intervals, first: workload.first + from }
 }
