@@ -21,6 +21,7 @@ export {
 } from './placement/segment'
 export { type DataRelationships, type Entity, hashTag, type SchemaInfo } from './placement/tag'
 export { type Forecast, type ForecastOptions, forecast } from './predictor/forecast'
+export type { Hindsight } from './predictor/hindsight'
 export type { LearnedRule, LearnedSchema } from './predictor/learned-schema'
 export type { LoadHistory } from './predictor/load-history'
 export type { PredictorOptions, PredictRequest } from './predictor/options'
@@ -37,12 +38,14 @@ export type {
   ShardAssignmentPrediction,
   Trigger,
 } from './predictor/prediction'
-export { Predictor } from './predictor/predictor'
+export { type HindsightRequest, Predictor, type PredictorMetrics } from './predictor/predictor'
 export type { SegmentCluster } from './predictor/segmentation'
 export type { Bill, MovingCosts } from './rebalancer/bill'
+export type { RebalancerMetrics } from './rebalancer/counts'
 export type { DailyBudget, Spending } from './rebalancer/daily-budget'
 export type { SkipReason } from './rebalancer/decision'
 export type {
+  AutomaticRollback,
   RebalancedRouter,
   RebalancerMode,
   RebalancerOptions,
@@ -54,7 +57,13 @@ export type {
   PolicyFunction,
   PolicyStep,
 } from './rebalancer/policies/placement-policy'
-export { Rebalancer, type RebalancerEvents, type Recommendation, type Round } from './rebalancer/rebalancer'
+export {
+  Rebalancer,
+  type RebalancerEvents,
+  type Recommendation,
+  type RollbackEvent,
+  type Round,
+} from './rebalancer/rebalancer'
 export type { PastInterval } from './rebalancer/replay/interval'
 export type { IntervalOutcome } from './rebalancer/replay/track'
 export type { PolicyReport, SimulationReport } from './rebalancer/report'
@@ -95,7 +104,7 @@ export type {
   ShardStore,
   ShardSupports,
 } from './shard-store'
-export type { Topology, TopologyStore } from './topology-store'
+export type { HistoryEntry, Topology, TopologyStore } from './topology-store'
 export type { AccessLogEntry } from './tracking/access-log'
 export { accessScore, type ScoreOptions } from './tracking/access-score'
 export type { SegmentUse } from './tracking/segment-counters'
