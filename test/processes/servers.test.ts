@@ -89,18 +89,19 @@ describe.each(BACKENDS)('processes over $name servers that fail', ({ missing, na
       }
 
       // The source is back before the patience of a plan is over.
-      const patient = mover.reshard({ map: [[segmentOn('b'), 'c']], haltAt: 'ingest:after' })
-      await mover.ask({ what: 'halted' })
+      const patient = await fleet.add({ outageMs: 60_000 })
+      const moving = patient.reshard({ map: [[segmentOn('b'), 'c']], haltAt: 'ingest:after' })
+      await patient.ask({ what: 'halted' })
       await servers.shards.b!.kill()
-      await mover.ask({ what: 'goOn' })
-      const progress = () => mover.ask<ReshardingProgress>({ what: 'progress' })
+      await patient.ask({ what: 'goOn' })
+      const progress = () => patient.ask<ReshardingProgress>({ what: 'progress' })
       await expect
         .poll(async () => (await progress()).waitingFor.map(({ shard }) => shard), { timeout: 10_000 })
         .toEqual(['b'])
       expect((await progress()).moves[0]!.waiting).toMatch(/^waiting for shard b \(unavailable for \d+ s\)$/)
       await expectDown('b')
       await servers.shards.b!.run()
-      expect(await patient).toMatchObject({ outcome: 'done' })
+      expect(await moving).toMatchObject({ outcome: 'done' })
 
       // The target is not.
       await fleet.settled()
