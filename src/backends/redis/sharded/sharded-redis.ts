@@ -1,5 +1,5 @@
 import { EventEmitter } from 'node:events'
-import type { RedisCommander } from 'ioredis'
+import type { ChainableCommander, RedisCommander } from 'ioredis'
 import { invalid, shown } from '../../../errors'
 import { checkFields, type Fields } from '../../../options'
 import { type Entry, Session } from './batch'
@@ -34,6 +34,11 @@ export interface ShardedRedis extends RedisCommander<{ type: 'default' }>, Event
   readonly status: string
   readonly options: { readonly keyPrefix: string }
   readonly isCluster: boolean
+  pipeline(commands?: unknown[][]): ChainableCommander
+  /** A transaction, its keys all of one tag. `pipeline: false`: each command is answered QUEUED, and exec ends it. */
+  multi(options: { pipeline: false }): Promise<'OK'>
+  multi(options?: { pipeline: true }): ChainableCommander
+  multi(commands?: unknown[][]): ChainableCommander
   defineCommand(name: string, definition: ScriptDefinition): void
   scanStream(options?: ScanStreamOptions): ScanStream
   scanBufferStream(options?: ScanStreamOptions): ScanStream
