@@ -15,6 +15,7 @@ import { checkRequest, type PlanRequest, planEntry, refusalOf } from './plan'
 import { PlanBoards } from './plan-boards'
 import type { ReshardingProgress, ReshardingReport } from './progress'
 import { readOff } from './resharding'
+import { Standstill } from './standstill'
 import { type MigrationCounts, Tally } from './tally'
 import { cancelled, type Tenure } from './tenure'
 import { Tenures } from './tenures'
@@ -137,6 +138,7 @@ export class Migrator {
       clock,
       holder,
       tally: new Tally(holder),
+      standstill: new Standstill(),
       store,
       bucketOf,
       batchKeys,
@@ -193,7 +195,17 @@ export class Migrator {
 
   /** The resharding under way, or else the last one. */
   progress(): ReshardingProgress | undefined {
-    return this.#boards.last?.progress()
+    const progress = this.#boards.last?.progress()
+    return progress && { ...progress, paused: this.#office.standstill.wanted }
+  }
+
+  /** Copies nothing more until `resume`. What is past the copy is finished. False if it stands still already. */
+  pause(): boolean {
+    return this.#office.standstill.begin()
+  }
+
+  resume(): boolean {
+    return this.#office.standstill.end()
   }
 
   /**

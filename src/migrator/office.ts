@@ -6,6 +6,7 @@ import type { TopologyStore } from '../topology-store'
 import type { Gate } from './gate'
 import type { KnownTopology } from './known-topology'
 import type { LatencyProbe, PaceOptions } from './pace'
+import type { Standstill } from './standstill'
 import type { Tally } from './tally'
 
 import type { Cutover } from './work'
@@ -31,6 +32,7 @@ export interface Office {
   readonly pace: PaceOptions | undefined
   readonly probe: LatencyProbe | undefined
   readonly windows: MaintenanceWindows | undefined
+  readonly standstill: Standstill
   readonly onCutover: (cutover: Cutover & { id: string }) => void
   readonly onError: (error: unknown) => void
 }

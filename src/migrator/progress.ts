@@ -67,6 +67,8 @@ export interface ReshardingProgress {
   readonly waitingFor: readonly { readonly shard: ShardId; readonly since: number }[]
   /** Where copying gives way to operations, or keeps to maintenance windows: how fast it may be, and why. */
   readonly pace?: PaceReading
+  /** Somebody has it stand still, in this process; see `pauseResharding`. */
+  readonly paused?: boolean
   readonly moves: readonly MoveProgress[]
 }
 

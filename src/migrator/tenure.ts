@@ -141,7 +141,7 @@ export class Tenure {
       patient,
       cancellable: patient.narrowed(cancel),
       topology: known,
-      throttle: new Throttle(clock, maxKeysPerSecond, plan.maxBytesPerSecond, kept),
+      throttle: new Throttle(clock, maxKeysPerSecond, plan.maxBytesPerSecond, kept, this.#office.standstill),
       board,
       clock,
       bucketOf,

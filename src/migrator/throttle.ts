@@ -1,5 +1,6 @@
 import type { Clock } from '../clock'
 import type { Pace } from './pace'
+import type { Standstill } from './standstill'
 
 /**
  * One pace for all handoffs of a plan. A batch reserves the time that it is worth and waits until what was reserved
@@ -10,23 +11,34 @@ export class Throttle {
   readonly #keysPerSecond: number
   readonly #bytesPerSecond: number
   readonly #pace: Pace | undefined
+  readonly #standstill: Standstill | undefined
   #freeAt = Number.NEGATIVE_INFINITY
   #seen = Number.NEGATIVE_INFINITY
 
-  constructor(clock: Clock, maxKeysPerSecond: number, maxBytesPerSecond: number, pace?: Pace) {
+  constructor(
+    clock: Clock,
+    maxKeysPerSecond: number,
+    maxBytesPerSecond: number,
+    pace?: Pace,
+    standstill?: Standstill,
+  ) {
     this.#clock = clock
     this.#keysPerSecond = maxKeysPerSecond
     this.#bytesPerSecond = maxBytesPerSecond
     this.#pace = pace
+    this.#standstill = standstill
   }
 
   /** Waits until copying is allowed at all: before a move that has not begun. */
   async open(signal: AbortSignal): Promise<void> {
+    await this.#standstill?.over(signal)
     await this.#pace?.open(signal)
   }
 
   async take(keys: number, bytes: number, signal: AbortSignal): Promise<void> {
     const pace = this.#pace
+    // Looked at without a wait: most of the time nobody wants anything to stand still.
+    if (this.#standstill?.wanted) await this.#standstill.over(signal)
     if (pace) await pace.open(signal)
     pace?.copying(keys)
     const keysPerSecond = Math.min(this.#keysPerSecond, pace?.keysPerSecond ?? Number.POSITIVE_INFINITY)

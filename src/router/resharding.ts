@@ -58,6 +58,8 @@ export interface PlanRunner {
     | { id: string; done: Promise<ReshardingReport> }
     | Promise<{ id: string; done: Promise<ReshardingReport> }>
   cancel(id: string): unknown
+  pause(): boolean
+  resume(): boolean
   progress(): ReshardingProgress | undefined
 }
 
@@ -134,6 +136,13 @@ export class Reshardings {
       to: shard,
     }))
     return { to: way.to, moves, merges: way.merges, impossible: this.#goneTarget(way.moves) }
+  }
+
+  /** @returns whether that changed anything. */
+  pause(paused: boolean): boolean {
+    const migrator = this.#migrator
+    if (!migrator) return false
+    return paused ? migrator.pause() : migrator.resume()
   }
 
   async cancel(id: string): Promise<boolean> {

@@ -237,6 +237,21 @@ export class ShardRouter {
   }
 
   /**
+   * This process copies nothing more until `resumeResharding`; what is past the copy is finished, and plans are neither undone
+   * nor left to others. False if it was paused already, or does not migrate.
+   */
+  pauseResharding(): boolean {
+    this.#open()
+    return this.#parts.reshardings.pause(true)
+  }
+
+  /** Goes on with what `pauseResharding` had stand still. False if nothing did. */
+  resumeResharding(): boolean {
+    this.#open()
+    return this.#parts.reshardings.pause(false)
+  }
+
+  /**
    * Lets a shard join and moves its share of the buckets to it, 1/(n+1) with equal weights; none moves between the others.
    * Resolves when that is done; look at `monitorReshardingProgress` meanwhile, and cancel by the signal.
    * `rebalance: false`: it joins empty. Every router of the deployment needs the store: a shard that another one added is

@@ -119,6 +119,14 @@ export function guardedDashboard(checked: CheckedDashboardOptions, guard: Guard)
     const done = await router().cancelResharding(id)
     return acted(c, done ? `${id} is being cancelled` : `${id} is not under way`, done)
   })
+  app.post('/reshardings/pause', (c) => {
+    const done = router().pauseResharding()
+    return acted(c, done ? 'copying stands still' : 'copying stands still already', done)
+  })
+  app.post('/reshardings/resume', (c) => {
+    const done = router().resumeResharding()
+    return acted(c, done ? 'copying goes on' : 'copying was not paused', done)
+  })
   app.post('/rollback', async (c) => {
     const answer = await router().rollback(toOf(c))
     return acted(

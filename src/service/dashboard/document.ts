@@ -80,7 +80,9 @@ export interface ReshardingState {
   readonly keysPerSecond: number
   readonly etaMs: number | undefined
   readonly waitingFor: readonly string[]
+  /** By somebody; and by a closed maintenance window, until then. */
   readonly paused: boolean
+  readonly pausedUntil: number | undefined
   readonly moves: readonly {
     readonly segment: string
     readonly from: string

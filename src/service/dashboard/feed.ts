@@ -201,7 +201,8 @@ function shownProgress(progress: ReshardingProgress): ReshardingState {
   const sorted = [...moves].sort((a, b) => rank(a.phase) - rank(b.phase))
   return {
     ...rest,
-    paused: false,
+    paused: progress.paused === true,
+    pausedUntil: progress.pace?.pausedUntil,
     waitingFor: waitingFor.map(({ shard }) => shard),
     moves: sorted
       .slice(0, MOVES_SHOWN)

@@ -153,6 +153,34 @@ describe('a dashboard', () => {
     await router.close()
   })
 
+  it('pauses a resharding and lets it go on', async () => {
+    const router = await ShardRouter.open({ shards: { a: memoryStore(), b: memoryStore() }, buckets: 16 })
+    for (let i = 0; i < 500; i++) await router.set(`key:${i}`, i)
+    const dashboard = createDashboard({ router, token: 'long-enough' })
+    const headers = { authorization: 'Bearer long-enough', 'foreshard-action': '1' }
+    const post = async (path: string) =>
+      (await dashboard.fetch(new Request(`http://localhost/${path}`, { method: 'POST', headers }))).json()
+    expect(await post('reshardings/pause')).toMatchObject({ done: true })
+    expect(await post('reshardings/pause')).toMatchObject({ done: false })
+    const from = [...Array(16).keys()].filter((bucket) => router.placement.shardOf(`#${bucket}`) === 'a')
+    const map = new Map(from.map((bucket) => [`#${bucket}` as const, 'b']))
+    const resharding = await router.requestResharding(1, map)
+    if (!resharding.accepted) throw new Error(resharding.reason)
+    let ended = false
+    void resharding.done.then(() => {
+      ended = true
+    })
+    await expect.poll(() => router.monitorReshardingProgress().phase, EVENTUALLY).toBe('running')
+    for (let i = 0; i < 50; i++) await router.set(`key:${i}`, i + 1000)
+    expect(ended).toBe(false)
+    expect(router.monitorReshardingProgress()).toMatchObject({ paused: true, keysCopied: 0 })
+    expect(await post('reshardings/resume')).toMatchObject({ done: true })
+    expect((await resharding.done).outcome).toBe('done')
+    for (let i = 0; i < 500; i++) expect(await router.get(`key:${i}`)).toBe(i < 50 ? i + 1000 : i)
+    dashboard.close()
+    await router.close()
+  })
+
   it('stands under /dashboard/ of a service, behind its guard', async () => {
     const service = createService({ predictor: { shards: ['a', 'b'] }, token: 'long-enough' })
     await service.ready()

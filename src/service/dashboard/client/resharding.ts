@@ -13,8 +13,12 @@ export function drawResharding(
       act(`reshardings/${encodeURIComponent(it.id)}/cancel`),
     )
     stop.disabled = !mayAct || it.phase === 'cancelling'
+    const still = button(it.paused ? 'Go on' : 'Pause', 'pause', '', () =>
+      act(it.paused ? 'reshardings/resume' : 'reshardings/pause'),
+    )
+    still.disabled = !mayAct
     return [
-      element('p', {}, element('b', {}, it.phase), ` · ${it.reason}`),
+      element('p', {}, element('b', {}, it.paused && under ? 'paused' : it.phase), ` · ${it.reason}`),
       element('progress', {
         max: String(Math.max(1, it.segmentsTotal)),
         value: String(it.segmentsDone),
@@ -48,6 +52,13 @@ export function drawResharding(
           element('span', {}, 'left'),
         ),
       ),
+      under &&
+        it.pausedUntil !== undefined &&
+        element(
+          'p',
+          { class: 'warn' },
+          `waits for the maintenance window that opens ${moment(it.pausedUntil)}`,
+        ),
       it.waitingFor.length > 0 &&
         element('p', { class: 'warn' }, `waits for ${it.waitingFor.join(', ')}, which does not answer`),
       it.moves.length > 0 &&
@@ -77,7 +88,7 @@ export function drawResharding(
           ),
         ),
       it.more > 0 && element('p', { class: 'small soft' }, `${it.more} more.`),
-      under && element('div', { class: 'actions' }, stop),
+      under && element('div', { class: 'actions' }, still, stop),
     ]
   })
 }
