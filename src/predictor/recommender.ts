@@ -42,7 +42,7 @@ export class Recommender {
   predictions = 0
   /** Share of the seasonal forecast in the last outlook. */
   seasonal = 0
-  /** Interval in which a drift was noticed last. */
+  /** Interval in which a shift of the whole was noticed last. */
   driftedAt = Number.NEGATIVE_INFINITY
   /** Past horizons that have been rehearsed, counted back from the first prediction. */
   rehearsed = 0
@@ -93,7 +93,8 @@ export class Recommender {
     recorder.hot.pin(carved, recorder.series.newest)
     this.outcomes.settle(recorder, start, objective, this)
     const drift = this.drift.settle(recorder, start)
-    if (drift && (drift.shifted || start - this.driftedAt >= request.horizon)) this.driftedAt = start
+    // Single alarms are not enough: weekends and holidays set them off, and come back.
+    if (drift?.shifted) this.driftedAt = start
 
     await pace.rest()
     const settled = placement.with(request.inFlight)
