@@ -18,7 +18,7 @@ const LARGEST: Readonly<Record<string, number>> = {
   "export { forecast } from 'foreshard'": 12 * KB,
   "export { Placement, HashRing } from 'foreshard'": 12 * KB,
   "export { ForeshardError } from 'foreshard'": 2 * KB,
-  "export * from 'foreshard'": 125 * KB,
+  "export * from 'foreshard'": 135 * KB,
 }
 /** What an entry point may load beside the dependencies of the core: only what it adapts. */
 const CORE = ['eventemitter3', 'ml-kmeans', 'murmurhash3js-revisited', 'simple-statistics']
