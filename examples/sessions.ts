@@ -1,38 +1,15 @@
-// Sessions of Express on two Redis shards, through Keyv. Run it with the port of an empty server.
+// Sessions of Express on two Redis shards, by connect-redis as it is: only its client comes from elsewhere. Run it with the port of an empty server.
 import type { AddressInfo } from 'node:net'
+import { RedisStore } from 'connect-redis'
 import express from 'express'
-import session, { type SessionData, Store } from 'express-session'
+import session from 'express-session'
 import { memoryTopology, ShardRouter } from 'foreshard'
-import { KeyvForeshard } from 'foreshard/keyv'
-import { redisStore } from 'foreshard/redis'
+import { redisStore, shardedRedis } from 'foreshard/redis'
 import { Redis } from 'ioredis'
-import Keyv from 'keyv'
 
 declare module 'express-session' {
   interface SessionData {
     views?: number
-  }
-}
-
-/** Whatever a Keyv keeps can be a store of sessions. */
-class KeyvSessions extends Store {
-  readonly #keyv: Keyv<SessionData>
-
-  constructor(keyv: Keyv<SessionData>) {
-    super()
-    this.#keyv = keyv
-  }
-
-  get(id: string, done: (error: unknown, data?: SessionData | null) => void): void {
-    this.#keyv.get(id).then((data) => done(null, data), done)
-  }
-
-  set(id: string, data: SessionData, done?: (error?: unknown) => void): void {
-    this.#keyv.set(id, data, data.cookie.originalMaxAge ?? 86_400_000).then(() => done?.(), done)
-  }
-
-  destroy(id: string, done?: (error?: unknown) => void): void {
-    this.#keyv.delete(id).then(() => done?.(), done)
   }
 }
 
@@ -42,16 +19,14 @@ const router = await ShardRouter.open({
   topology: memoryTopology(),
   buckets: 16,
 })
-const keyv = new Keyv<SessionData>({
-  store: KeyvForeshard(router),
-  namespace: 'session',
-  useKeyPrefix: false,
-  throwOnErrors: true,
-})
-
 const app = express()
 app.use(
-  session({ store: new KeyvSessions(keyv), secret: 'example', resave: false, saveUninitialized: false }),
+  session({
+    store: new RedisStore({ client: shardedRedis(router) }),
+    secret: 'example',
+    resave: false,
+    saveUninitialized: false,
+  }),
 )
 app.get('/', (request, response) => {
   request.session.views = (request.session.views ?? 0) + 1

@@ -7,6 +7,8 @@ export const ExitCode = {
   INPUT: 2,
   /** Anything else: most likely a mistake of the program's own. */
   FAILED: 3,
+  /** What was to be posted did not reach its address, or was refused there. */
+  UNDELIVERED: 4,
 } as const
 
 export type ExitCode = (typeof ExitCode)[keyof typeof ExitCode]

@@ -20,6 +20,7 @@ Exit codes
   2  a log, schema or state is not there, cannot be read, or holds nothing usable; single bad lines are counted, left
      out and reported on standard error
   3  anything else
+  4  what was to be posted did not arrive, or was refused; nothing was posted twice
 `
 
 const COMMANDS = new Map([

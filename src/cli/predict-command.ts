@@ -5,6 +5,7 @@ import type { ShardAssignmentPrediction } from '../predictor/prediction'
 import { Predictor } from '../predictor/predictor'
 import { billOf, billText, DEFAULT_COSTS } from '../rebalancer/bill'
 import { duration, parse, schemaOf, shardsOf, usage, whole } from './arguments'
+import { deliver, deliveryOf } from './delivery'
 import { LOG_HELP, LOG_OPTIONS, openLog, tagEntities } from './log-arguments'
 import { logJson, tellRefusals } from './refusals'
 import { type Column, percent, table } from './table'
@@ -23,10 +24,13 @@ ${LOG_HELP}  --shards          how many (8), or which ones (a,b,c), with weights
   --max-moves       of the recommendation
   --seed            of the bucket hash, and of all chance; default 0
   --json            the whole prediction on standard output
+  --post URL        posts that JSON instead, once; whoever takes it answers 2xx
+  --token-env NAME  the environment variable that holds the token to send with it (Authorization: Bearer)
 
 Examples
   foreshard predict access.csv.gz --shards 8
   foreshard predict access.csv --shards a,b,c --max-moves 10 --json | jq .shardAssignmentMap
+  foreshard predict access.csv --shards a,b,c --post https://ops.example.org/recommendations --token-env OPS_TOKEN
 `
 
 export async function predictCommand(args: readonly string[], terminal: Terminal): Promise<void> {
@@ -38,6 +42,8 @@ export async function predictCommand(args: readonly string[], terminal: Terminal
     'seed',
     ...LOG_OPTIONS,
     'max-moves',
+    'post',
+    'token-env',
     'json',
     'help',
   ])
@@ -45,6 +51,7 @@ export async function predictCommand(args: readonly string[], terminal: Terminal
     terminal.stdout.write(PREDICT_HELP)
     return
   }
+  const delivery = deliveryOf(values.post, values['token-env'])
   const given = shardsOf(values.shards)
   if (typeof given === 'number' && (given < 1 || given > MOST_SHARDS))
     throw usage(`--shards: from 1 to ${MOST_SHARDS}`)
@@ -76,11 +83,14 @@ export async function predictCommand(args: readonly string[], terminal: Terminal
   clock.jump(now)
   const budget = maxMoves === undefined ? undefined : { maxMoves }
   const prediction = await predictor.predict({ placement, horizonMs, budget, now })
-  if (values.json)
-    terminal.stdout.write(
-      `${JSON.stringify({ now, ...plain(prediction), bill: billOf(prediction.shardAssignmentMap.size, prediction.expected, DEFAULT_COSTS), ...logJson(log) })}\n`,
-    )
-  else terminal.stdout.write(textOf(prediction, placement))
+  const bill = billOf(prediction.shardAssignmentMap.size, prediction.expected, DEFAULT_COSTS)
+  const json = () => JSON.stringify({ now, ...plain(prediction), bill, ...logJson(log) })
+  if (delivery) {
+    await deliver(delivery, json())
+    terminal.stderr.write(`posted: ${prediction.shardAssignmentMap.size} segments to move\n`)
+  }
+  if (values.json) terminal.stdout.write(`${json()}\n`)
+  else if (!delivery) terminal.stdout.write(textOf(prediction, placement))
 }
 
 function capital(text: string): string {

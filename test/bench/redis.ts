@@ -1,6 +1,7 @@
 import { performance } from 'node:perf_hooks'
 import { Redis } from 'ioredis'
 import { createClient } from 'redis'
+import { shardedRedis } from '../../src/backends/redis'
 import { redisStore } from '../../src/backends/redis/redis-store'
 import { seededRandom, systemClock } from '../../src/clock'
 import { murmur3 } from '../../src/placement/hash'
@@ -12,7 +13,7 @@ import { benchMoving } from './redis/moving'
 
 /**
  * Operations a second at concurrency 64 on one server, as a ratio to the plain command of the same client; memory; then
- * what moving keys costs. `npm run bench -- redis`, with `--quick` in less than a minute; read the ratios, not the numbers.
+ * what moving keys costs. `npm run bench -- redis`, with `--quick` in a minute or two; read the ratios, not the numbers.
  */
 
 const QUICK = process.argv.includes('--quick')
@@ -108,6 +109,7 @@ for (const library of ['ioredis', 'node-redis'] as const) {
   const plain = library === 'node-redis' ? nodeRedis : ioredis
   const router = await ShardRouter.open({ shards: { a: redisStore(client) }, codec: 'bytes' })
   for (const key of keys) await router.set(key, value)
+  const sharded = shardedRedis(router)
   // The same shard once more, without a router.
   const { id } = await bindingOf()
   const store = redisStore(client)
@@ -120,12 +122,14 @@ for (const library of ['ioredis', 'node-redis'] as const) {
     }),
     [`${library}: store set`]: (key) => operate(store, key, { kind: 'set', value, expiresAt: 0 }),
     [`${library}: router set`]: (key) => router.set(key, value),
+    [`${library}: shardedRedis set`]: (key) => sharded.set(key, value),
   })
   await compare({
     [`${library}: plain GET`]: (key) => plain.get(other(key)),
     ...(library === 'ioredis' && { 'ioredis: GET, auto-pipelining': (key) => pipelining.get(other(key)) }),
     [`${library}: store get`]: (key) => operate(store, key, { kind: 'get' }),
     [`${library}: router get`]: (key) => router.get(key),
+    [`${library}: shardedRedis get`]: (key) => sharded.get(key),
   })
   await store.close()
   await router.close()

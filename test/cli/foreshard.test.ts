@@ -1,9 +1,11 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { gzipSync } from 'node:zlib'
-import { afterAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { durationOf } from '../../src/cli/duration'
 import { foreshard } from '../../src/cli/foreshard'
 import { ManualClock, seededRandom } from '../../src/clock'
@@ -193,6 +195,64 @@ describe('foreshard predict', () => {
     const { code, stdout } = await run(['predict', '-', '--shards', '1'], { stdin: LOG })
     expect(code).toBe(0)
     expect(stdout).toMatch(/Nothing is worth moving\.\n$/)
+  })
+})
+
+describe('foreshard predict --post', () => {
+  const asked: { authorization: string | undefined; body: string }[] = []
+  let status = 204
+  const server = createServer((request, response) => {
+    let body = ''
+    request.on('data', (piece) => {
+      body += piece
+    })
+    request.on('end', () => {
+      asked.push({ authorization: request.headers.authorization, body })
+      response
+        .writeHead(status, { location: '/elsewhere' })
+        .end(status === 403 ? 'not\u001b[31m you' : undefined)
+    })
+  })
+  let url = ''
+  beforeAll(async () => {
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/recommendations`
+  })
+  afterAll(() => new Promise((resolve) => server.close(resolve)))
+  const predict = (...args: string[]) =>
+    run(['predict', '-', '--shards', '4', '--max-moves', '2', ...args], { stdin: LOG })
+
+  it('posts what --json prints, with the token that the environment holds', async () => {
+    const { stdout } = await predict('--json')
+    vi.stubEnv('POST_TOKEN', 'a-secret')
+    const { code, stderr, stdout: nothing } = await predict('--post', url, '--token-env', 'POST_TOKEN')
+    expect({ code, nothing }).toEqual({ code: 0, nothing: '' })
+    expect(stderr).toMatch(/posted: [12] segments to move/)
+    expect(asked.splice(0)).toEqual([{ authorization: 'Bearer a-secret', body: stdout.trim() }])
+  })
+
+  it.each([403, 307])(
+    'says that %i is no delivery, posts nothing twice and shows no token',
+    async (refusal) => {
+      status = refusal
+      vi.stubEnv('POST_TOKEN', 'a-secret')
+      const { code, stderr } = await predict('--post', url, '--token-env', 'POST_TOKEN')
+      expect(code).toBe(4)
+      expect(stderr).not.toContain('a-secret')
+      expect(stderr).not.toContain('\u001b')
+      expect(asked.splice(0)).toHaveLength(1)
+      status = 204
+    },
+  )
+
+  it('says so where nobody answers, and refuses addresses that are none before it reads the log', async () => {
+    expect((await predict('--post', 'http://127.0.0.1:1/')).code).toBe(4)
+    expect((await predict('--post', 'ftp://127.0.0.1/')).code).toBe(1)
+    expect((await predict('--post', 'nonsense')).code).toBe(1)
+    expect((await predict('--post', 'http://me:secret@127.0.0.1/')).code).toBe(1)
+    expect((await predict('--token-env', 'POST_TOKEN')).code).toBe(1)
+    expect((await predict('--post', url, '--token-env', 'NO_SUCH_TOKEN')).code).toBe(2)
+    expect(asked).toEqual([])
   })
 })
 
