@@ -114,24 +114,52 @@ function linePlot(
 
 /** Load moved against what is left of imbalance and crossing: nearer to the lower left corner is better. */
 function pareto(runs: readonly BudgetRun[]): string {
-  const points = runs.map(({ maxMoves, policy }) => ({
-    maxMoves,
-    cost: policy.loadMoved,
-    left: policy.imbalance.mean + policy.crossShard,
-  }))
-  const [costs, lefts] = [points.map(({ cost }) => cost), points.map(({ left }) => left)]
-  const scale = (value: number, all: readonly number[], from: number, to: number) => {
-    const [low, high] = [Math.min(...all), Math.max(...all)]
-    return (from + ((value - low) / (high - low || 1)) * (to - from)).toFixed(1)
-  }
-  const marks = points.map(({ maxMoves, cost, left }) => {
-    const dominated = points.some(
-      (it) => it.cost <= cost && it.left <= left && (it.cost < cost || it.left < left),
-    )
-    const [x, y] = [scale(cost, costs, LEFT + 40, WIDTH - 110), scale(left, lefts, HEIGHT - BOTTOM - 24, 26)]
-    return `<circle cx="${x}" cy="${y}" r="6" fill="var(${dominated ? '--muted' : '--c3'})"/><text x="${Number(x) + 10}" y="${Number(y) + 4}">${maxMoves} moves${dominated ? ', dominated' : ''}</text>`
+  const points = runs
+    .map(({ maxMoves, policy }) => ({
+      maxMoves,
+      cost: policy.loadMoved,
+      left: policy.imbalance.mean + policy.crossShard,
+    }))
+    .sort((a, b) => a.cost - b.cost || a.left - b.left)
+  // Whatever is no better than something cheaper is dominated.
+  const best = points.filter(({ left }, i) => points.slice(0, i).every((cheaper) => cheaper.left > left))
+  const across = axis(
+    points.map(({ cost }) => cost),
+    LEFT + 20,
+    WIDTH - 130,
+  )
+  const up = axis(
+    points.map(({ left }) => left),
+    HEIGHT - BOTTOM - 20,
+    40,
+  )
+  const marks = points.map((point) => {
+    const { maxMoves, cost, left } = point
+    const dominated = !best.includes(point)
+    return `<circle cx="${across.at(cost)}" cy="${up.at(left)}" r="6" fill="var(${dominated ? '--muted' : '--c3'})"/><text x="${Number(across.at(cost)) + 10}" y="${Number(up.at(left)) + 4}">${maxMoves} moves${dominated ? ', dominated' : ''}</text>`
   })
-  return `<svg viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img" aria-label="Load moved against imbalance and crossing by budget; the numbers follow"><line class="grid" x1="${LEFT}" x2="${WIDTH - 10}" y1="${HEIGHT - BOTTOM}" y2="${HEIGHT - BOTTOM}"/><line class="grid" x1="${LEFT}" x2="${LEFT}" y1="10" y2="${HEIGHT - BOTTOM}"/><text x="${WIDTH - 10}" y="${HEIGHT - 8}" text-anchor="end">load moved →</text><text x="${LEFT + 8}" y="16">imbalance + crossing ↑</text>${marks.join('')}</svg>`
+  const front = `<polyline fill="none" stroke="var(--c3)" stroke-dasharray="4 4" points="${best.map(({ cost, left }) => `${across.at(cost)},${up.at(left)}`).join(' ')}"/>`
+  const floor = HEIGHT - BOTTOM
+  const ticks = [
+    ...across.ends.map(
+      (cost) =>
+        `<line class="grid" x1="${across.at(cost)}" x2="${across.at(cost)}" y1="30" y2="${floor}"/><text x="${across.at(cost)}" y="${floor + 16}" text-anchor="middle">${(100 * cost).toFixed(1)} %</text>`,
+    ),
+    ...up.ends.map(
+      (left) =>
+        `<line class="grid" x1="${LEFT}" x2="${WIDTH - 10}" y1="${up.at(left)}" y2="${up.at(left)}"/><text x="${LEFT - 8}" y="${Number(up.at(left)) + 4}" text-anchor="end">${left.toFixed(3)}</text>`,
+    ),
+  ]
+  return `<svg viewBox="0 0 ${WIDTH} ${HEIGHT + 8}" role="img" aria-label="Load moved against imbalance and crossing by budget; the numbers follow">${ticks.join('')}<text x="${WIDTH - 10}" y="${floor + 16}" text-anchor="end">load moved →</text><text x="${LEFT}" y="20">imbalance + crossing ↑</text>${front}${marks.join('')}</svg>`
+}
+
+/** From values to places on a line; its ends are the least and the largest value. */
+function axis(values: readonly number[], from: number, to: number) {
+  const [low, high] = [Math.min(...values), Math.max(...values)]
+  return {
+    ends: high > low ? [low, high] : [low],
+    at: (value: number) => (from + ((value - low) / (high - low || 1)) * (to - from)).toFixed(1),
+  }
 }
 
 /** Means of neighbours. */

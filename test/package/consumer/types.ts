@@ -21,8 +21,10 @@ import {
 } from 'foreshard'
 import { KeyvForeshard, keyvStore } from 'foreshard/keyv'
 import { lmdbStore, lmdbTopology } from 'foreshard/lmdb'
+import { monitor } from 'foreshard/monitoring'
 import { postgresStore, postgresTopology } from 'foreshard/postgres'
-import { redisStore, redisTopology } from 'foreshard/redis'
+import { redisStore, redisTopology, shardedRedis } from 'foreshard/redis'
+import { createDashboard, createService, PredictorClient } from 'foreshard/service'
 import { checkLinearizable, faultyStore, simulation } from 'foreshard/testing'
 
 type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false
@@ -106,6 +108,19 @@ export async function application(client: object): Promise<void> {
     // @ts-expect-error No code is called that.
     if (error instanceof ForeshardError && error.code === 'SHARD_DOWN') throw error
   }
+  const redis = shardedRedis(router)
+  const name: string | null = await redis.hget('{user:42}', 'name')
+  void name
+  // @ts-expect-error There is no such command.
+  await redis.hgett('{user:42}', 'name')
+  const remote = new PredictorClient('https://predictor.example.org', { token: 'long-enough' })
+  new Rebalancer({ router, predictor: remote }).start()
+  const text: string = monitor({ router, predictor }).prometheus()
+  void [
+    text,
+    createService({ predictor, token: 'long-enough' }).fetch,
+    createDashboard({ router, token: 'long-enough' }),
+  ]
   const code: ErrorCode = 'SHARD_UNAVAILABLE'
   void code
 }
