@@ -246,8 +246,9 @@ export class Rebalancer extends EventEmitter<RebalancerEvents> {
   async #review(reviewer: Reviewer, now: number): Promise<Skip | undefined> {
     const { regret, probation, lastAt, restUntil } = await reviewer.review(now)
     this.#counts.probation = probation
-    // A clock of another process may run ahead; nobody rests longer for that.
-    this.#quietSince = Math.max(this.#quietSince, Math.min(now, lastAt))
+    // What ended later than now was told by another clock: one that runs ahead, or one of a log that is replayed. Nobody rests for
+    // that, or each round would begin the rest anew.
+    if (lastAt <= now) this.#quietSince = Math.max(this.#quietSince, lastAt)
     if (this.#stopped) return STOPPED
     if (regret) {
       if (this.#inFlight())
