@@ -140,6 +140,16 @@ export function invalid(field: string, message: string): ForeshardError {
   return new ForeshardError(ErrorCode.INVALID_ARGUMENT, `${field}: ${message}`, { field })
 }
 
+/** Keys of one command that need not be on one shard. */
+export function keysApart(one: string, other: string): ForeshardError {
+  return new ForeshardError(
+    ErrorCode.KEYS_APART,
+    `${shown(one)} and ${shown(other)} have different tags, so that they may lie on different shards; give keys that ` +
+      'belong to one command the same tag in braces, as in {user:42}:cart and {user:42}:orders',
+    { field: 'keys' },
+  )
+}
+
 export function isForeshardError(error: unknown, code?: ErrorCode): error is ForeshardError {
   return error instanceof ForeshardError && (code === undefined || error.code === code)
 }

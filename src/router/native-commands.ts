@@ -1,5 +1,5 @@
 import type { Clock, Random } from '../clock'
-import { ErrorCode, ForeshardError, shown } from '../errors'
+import { ErrorCode, ForeshardError, keysApart } from '../errors'
 import type { CommandSet, NativeCommand, NativeReply } from '../shard-store'
 import { closedError, type Dispatcher } from './dispatcher'
 import { type EntryListingOptions, listEntries } from './entry-listing'
@@ -85,7 +85,7 @@ export class NativeCommands {
           if (first === undefined) {
             first = key
             tag = its
-          } else if (its !== tag) throw apart(first, key)
+          } else if (its !== tag) throw keysApart(first, key)
         }
     }
     if (first === undefined)
@@ -126,14 +126,4 @@ export class NativeCommands {
       { field: 'router', shard },
     )
   }
-}
-
-/** The error of a command whose keys do not lie together for certain. */
-export function apart(one: string, other: string): ForeshardError {
-  return new ForeshardError(
-    ErrorCode.KEYS_APART,
-    `${shown(one)} and ${shown(other)} have different tags, so that they may lie on different shards; give keys that ` +
-      'belong to one command the same tag in braces, as in {user:42}:cart and {user:42}:orders',
-    { field: 'keys' },
-  )
 }

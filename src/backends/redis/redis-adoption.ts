@@ -1,9 +1,9 @@
-import { systemClock } from '../../clock'
 import { OWN_PREFIX } from '../../placement/key'
 import type { EnteredAs, KeyToEnter, NativeValue, ShardAdoption } from '../../shard-store'
 import type { Argument, RedisConnection, Reply } from './connection'
 import { nameOf } from './fence-fields'
 import { DUMP_LUA, ENTER_LUA, RESTORE_LUA } from './lua/adopt'
+import { connected } from './patience'
 import { Script } from './script'
 import type { ShardServer } from './shard-server'
 
@@ -15,7 +15,6 @@ const SCANNED_AT_ONCE = '500'
 const KEYS_AT_ONCE = 100
 /** DUMPs can be large: fewer of them. */
 const VALUES_AT_ONCE = 10
-const CONNECT_MS = 5_000
 
 /** A database as it is without us. */
 export class RedisAdoption implements ShardAdoption {
@@ -101,27 +100,12 @@ export class RedisAdoption implements ShardAdoption {
   }
 
   async #scan(cursor: string): Promise<{ names: Buffer[]; next?: string }> {
-    await this.#connect()
+    await connected(this.#connection)
     const [next, names] = (await this.#connection.send(['SCAN', cursor, 'COUNT', SCANNED_AT_ONCE])) as [
       Reply,
       Buffer[],
     ]
     return { names, next: String(next) === '0' ? undefined : String(next) }
-  }
-
-  async #connect(): Promise<void> {
-    if (this.#connection.ready) return
-    const patience = new AbortController()
-    try {
-      await Promise.race([
-        this.#connection.whenReady(patience.signal),
-        systemClock.sleep(CONNECT_MS, patience.signal).then(() => {
-          throw new Error(`no connection within ${CONNECT_MS} ms`)
-        }),
-      ])
-    } finally {
-      patience.abort()
-    }
   }
 }
 

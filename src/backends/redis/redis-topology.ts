@@ -1,4 +1,4 @@
-import { type Clock, type Random, systemClock, systemRandom } from '../../clock'
+import { type Clock, type Random, systemRandom } from '../../clock'
 import { ErrorCode, ForeshardError, invalid, isForeshardError } from '../../errors'
 import { checkFields, type Fields } from '../../options'
 import { unknownShard } from '../../placement/assignment'
@@ -16,6 +16,7 @@ import { connectionOf } from './client'
 import type { Argument, RedisConnection, Reply } from './connection'
 import { failureOf } from './failure'
 import { CHANGES_SINCE_LUA, COMMIT_LUA, CREATE_LUA, LEASE_LUA, TICKET_LUA } from './lua/topology'
+import { connected } from './patience'
 import { checkFlag, checkPrefix } from './redis-options'
 import { Script } from './script'
 import { changeArguments, decodeDelta, decodeMessage, foundingArguments } from './topology-fields'
@@ -27,7 +28,6 @@ const COMMIT = new Script(COMMIT_LUA)
 const TICKET = new Script(TICKET_LUA)
 const LEASE = new Script(LEASE_LUA)
 
-const CONNECT_MS = 5_000
 /** Changes in one answer. */
 const DELTAS_PAGE = 256
 /** A longer change is told by its revision alone. */
@@ -219,19 +219,10 @@ class RedisTopology implements TopologyStore {
   }
 
   async #connect(): Promise<void> {
-    if (this.#connection.ready) return
-    const patience = new AbortController()
     try {
-      await Promise.race([
-        this.#connection.whenReady(patience.signal),
-        systemClock.sleep(CONNECT_MS, patience.signal).then(() => {
-          throw new Error(`no connection within ${CONNECT_MS} ms`)
-        }),
-      ])
+      await connected(this.#connection)
     } catch (error) {
       throw unavailable(error)
-    } finally {
-      patience.abort()
     }
   }
 

@@ -1,14 +1,14 @@
-import { type Clock, systemClock } from '../../clock'
+import type { Clock } from '../../clock'
 import { ErrorCode, ForeshardError, shown } from '../../errors'
 import { OWN_PREFIX } from '../../placement/key'
 import type { ShardBinding } from '../../shard-store'
 import type { Argument, RedisConnection, Reply } from './connection'
 import { failureOf } from './failure'
 import { BIND_LUA } from './lua/bind'
+import { connected } from './patience'
 import { OtherRun, Script } from './script'
 import { checkServer, reportOf, type ServerReport } from './server-report'
 
-const CONNECT_MS = 5_000
 const BIND = new Script(BIND_LUA)
 /** Of the records of a shard, described in lua/fence.ts. A database of another format is refused, never guessed at. */
 const FORMAT = '1'
@@ -203,21 +203,11 @@ export class ShardServer {
 
   /** Waits for a client that is connecting. */
   async #connect(): Promise<void> {
-    const patience = new AbortController()
-    const { ready } = this.#connection
-    if (!ready)
-      try {
-        await Promise.race([
-          this.#connection.whenReady(patience.signal),
-          systemClock.sleep(CONNECT_MS, patience.signal).then(() => {
-            throw new Error(`no connection within ${CONNECT_MS} ms`)
-          }),
-        ])
-      } catch (error) {
-        throw this.#unavailable(`is not connected: ${(error as Error).message}`, error)
-      } finally {
-        patience.abort()
-      }
+    try {
+      await connected(this.#connection)
+    } catch (error) {
+      throw this.#unavailable(`is not connected: ${(error as Error).message}`, error)
+    }
   }
 
   async #report(): Promise<ServerReport> {

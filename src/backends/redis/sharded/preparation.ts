@@ -1,5 +1,5 @@
 import { isUtf8 } from 'node:buffer'
-import { ErrorCode, ForeshardError, shown } from '../../../errors'
+import { ErrorCode, ForeshardError, keysApart, shown } from '../../../errors'
 import { hashTag } from '../../../placement/tag'
 import type { NativeCommand, NativeReply } from '../../../shard-store'
 import { COMMANDS, CONTAINERS, type CommandRow, REASONS } from './command-table'
@@ -119,17 +119,8 @@ export function keysOf({ argv, reads, writes }: NativeCommand): string[] {
 export function oneTag(command: NativeCommand, { tagOf }: KeyRule): string {
   const [first, ...rest] = keysOf(command)
   const tag = tagOf(first!)
-  for (const key of rest) if (tagOf(key) !== tag) throw apart(first!, key)
+  for (const key of rest) if (tagOf(key) !== tag) throw keysApart(first!, key)
   return tag
-}
-
-export function apart(one: string, other: string): ForeshardError {
-  return new ForeshardError(
-    ErrorCode.KEYS_APART,
-    `${shown(one)} and ${shown(other)} have different tags, so that they may lie on different shards; give keys that ` +
-      'belong to one command the same tag in braces, as in {user:42}:cart and {user:42}:orders',
-    { field: 'keys' },
-  )
 }
 
 function prepareMalformed(
